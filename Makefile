@@ -1,0 +1,53 @@
+# make reproduce   the environment, then every table, figure and the report of the suite
+# make test        the environment, then lint, unit tests and the micro suite through both engines
+# make env         only the environment, in .venv, from requirements.lock
+# make adopt       let Snakemake take over what DVC has made (dvc repro, dvc pull)
+# make closures    renew the code dependencies in dvc.yaml after a change of imports
+# make docs        copy the results into README.md and docs/
+# make lock        resolve requirements.lock anew from pyproject.toml
+
+PYTHON ?= python3
+CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+.PHONY: reproduce test env adopt closures docs lock lint
+
+reproduce: env
+	snakemake --cores $(CORES)
+	@echo "Open results/report/index.html; the tables are in results/tables."
+
+test: lint
+	python -m pytest
+
+lint: env
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile workflow
+
+env: .venv/installed
+
+.venv/installed: requirements.lock pyproject.toml
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'error: Python 3.11 or newer is needed, found ' + sys.version.split()[0] + '; run make PYTHON=python3.11')"
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+adopt: env
+	dvc status --quiet || { echo "error: DVC's outputs are not up to date; run dvc repro or dvc pull first"; exit 1; }
+	snakemake --cores 1 --touch --quiet
+
+closures: env
+	python workflow/closures.py
+
+docs: env
+	python workflow/docs.py
+
+# Resolved on a machine of any kind; torch's own wheel brings the CUDA packages that it needs.
+lock:
+	rm -rf .venv-lock
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet --group dev .
+	( echo "# Written by make lock from pyproject.toml. No CUDA package: torch's wheel brings its own."; \
+	  .venv-lock/bin/python -m pip freeze --exclude dctdiff --exclude setuptools \
+	  | sed 's/+cpu$$//' | grep -viE '^(nvidia|cuda|triton)' ) > requirements.lock
+	rm -rf .venv-lock

@@ -1,0 +1,26 @@
+# The index of the workflow. Rules stand by theme in workflow/rules; each rule, its DVC stage and
+# its module under src/dctdiff/stages share a name.
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "params.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/models.smk"
+include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/results.smk"
+
+
+report: "workflow/report/workflow.rst"
+
+
+rule all:
+    default_target: True
+    input:
+        "results/report/index.html",
+        TABLES,

@@ -1,0 +1,37 @@
+"""Random draws: each comes from (seed, purpose, index), never from global state.
+
+A purpose is a word ("crop", "noise", ...), an index a global image number, epoch or step. So
+neither the number of processes nor the batch size changes what is drawn, and a resumed run
+needs no generator state.
+"""
+
+import hashlib
+
+import numpy as np
+import torch
+
+
+def seed_from(seed: int, purpose: str, index: int) -> int:
+    """A 63-bit seed; independent for different arguments."""
+    digest = hashlib.sha256(f"{seed}/{purpose}/{index}".encode()).digest()
+    return int.from_bytes(digest[:8], "little") >> 1
+
+
+def numpy_generator(seed: int, purpose: str, index: int) -> np.random.Generator:
+    return np.random.default_rng(seed_from(seed, purpose, index))
+
+
+def torch_generator(seed: int, purpose: str, index: int, device="cpu") -> torch.Generator:
+    return torch.Generator(device).manual_seed(seed_from(seed, purpose, index))
+
+
+def normal_per_image(seed: int, purpose: str, indices: range, shape: tuple[int, ...]) -> torch.Tensor:
+    """Standard normal noise ``(len(indices), *shape)`` float32 on the CPU, one stream per image."""
+    return torch.stack([torch.randn(shape, generator=torch_generator(seed, purpose, index)) for index in indices])
+
+
+def batch_indices(seed: int, step: int, batch_size: int, n_images: int) -> np.ndarray:
+    """Image indices of the global batch of ``step``: shuffled epochs, the rest dropped (point 6)."""
+    epoch, position = divmod(step, n_images // batch_size)
+    order = numpy_generator(seed, "epoch", epoch).permutation(n_images)
+    return order[position * batch_size : (position + 1) * batch_size]

@@ -1,0 +1,11 @@
+"""Params of the report stage."""
+
+from pydantic import Field
+
+from dctdiff.params.slice import Count, Slice
+
+
+class Report(Slice):
+    title: str = Field(description="heading of the report")
+    dpi: int = Field(ge=50, le=600, description="resolution of the figures")
+    smoothing: Count = Field(description="log lines averaged in the loss curves")

@@ -1,0 +1,39 @@
+"""Params of the statistics stage: one codec on one dataset."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from dctdiff.params.slice import Count, Name, Slice
+
+
+class Codec(Slice):
+    dataset: Name = Field(description="key of suite.datasets")
+    space: Literal["dct", "pixel"] = Field(description="what the network sees")
+    block_size: int = Field(None, ge=2, le=16, description="dct: side B of a DCT block; a token covers 2B x 2B pixels")
+    kept_coefficients: Count = Field(
+        None, description="dct: coefficients kept of each block, in zigzag order (B*B - m*)"
+    )
+    patch_size: Count = Field(None, description="pixel: side of a patch in pixels")
+    tau: float = Field(98.25, gt=50, le=100, description="percentile that bounds the coefficients")
+    n_images: Count = Field(description="training images counted, evenly spaced by name")
+
+    @model_validator(mode="after")
+    def keys_of_the_space(self):
+        if self.space == "pixel":
+            if self.patch_size is None or self.block_size or self.kept_coefficients:
+                raise ValueError("space pixel needs patch_size, and no block_size or kept_coefficients")
+            return self
+        if self.block_size is None or self.kept_coefficients is None or self.patch_size:
+            raise ValueError("space dct needs block_size and kept_coefficients, and no patch_size")
+        if self.kept_coefficients > self.block_size**2:
+            raise ValueError(
+                f"kept_coefficients is {self.kept_coefficients}, but should be at most "
+                f"{self.block_size**2}, block_size squared"
+            )
+        return self
+
+    @property
+    def token_side(self) -> int:
+        """Pixels that a token covers in each direction."""
+        return self.patch_size if self.space == "pixel" else 2 * self.block_size

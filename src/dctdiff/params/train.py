@@ -1,0 +1,42 @@
+"""Params of the train stage: one run."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from dctdiff.params.slice import Count, Name, Seed, Slice
+
+# These change how a run is executed or how far it goes, not its course: a run goes on from its
+# state when they change. Everything else is part of the fingerprint of the state.
+NOT_IN_FINGERPRINT = frozenset({"train_steps", "log_steps", "checkpoint_steps", "processes"})
+
+
+class Run(Slice):
+    dataset: Name = Field(description="key of suite.datasets")
+    codec: Name = Field(description="key of suite.codecs, on the same dataset")
+    embed_dim: Count = Field(description="width of the U-ViT")
+    depth: int = Field(ge=2, multiple_of=2, description="blocks on both sides; one more is in the middle")
+    num_heads: Count = Field(description="attention heads; divides embed_dim")
+    snr_scale: float = Field(gt=0, description="factor c on the signal-to-noise ratio at every t")
+    train_steps: Count = Field(description="optimiser steps; raising it continues the run")
+    batch_size: Count = Field(description="images per step, over all processes")
+    lr: float = Field(gt=0, description="learning rate of AdamW after the warm-up")
+    weight_decay: float = Field(ge=0, description="weight decay of AdamW, on all parameters")
+    betas: list[float] = Field(min_length=2, max_length=2, description="betas of AdamW")
+    warmup_steps: int = Field(ge=0, description="steps over which lr rises linearly from 0")
+    ema_rate: float = Field(ge=0, lt=1, description="decay of the averaged weights per step")
+    mixed_precision: Literal["float32", "bf16", "fp16"] = Field(
+        "float32", description="arithmetic of the network in training"
+    )
+    seed: Seed = Field(description="seed of weights, order, flips, times and noise")
+    log_steps: Count = Field(description="steps per line of the log, which holds their mean loss")
+    checkpoint_steps: Count = Field(description="steps between two saved states")
+    processes: Count = Field(1, description="processes (GPUs) that share a step")
+
+    @model_validator(mode="after")
+    def divisible(self):
+        if self.embed_dim % self.num_heads:
+            raise ValueError(f"embed_dim {self.embed_dim} is not divisible by num_heads {self.num_heads}")
+        if self.batch_size % self.processes:
+            raise ValueError(f"batch_size {self.batch_size} is not divisible by processes {self.processes}")
+        return self

@@ -1,0 +1,87 @@
+"""Draw the figures and write one self-contained HTML report."""
+
+import base64
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+import dctdiff
+from dctdiff.command import parse_command, run_stage
+from dctdiff.figures import coefficient_distributions, distance_against_nfe, loss_curves
+from dctdiff.files import existing, read_json, replacing, write_text
+from dctdiff.params.report import Report
+from dctdiff.stages.tables import read_evaluations, read_folder, read_logs
+
+TEMPLATE = Path(dctdiff.__file__).parent / "report.html.j2"
+
+
+def save_figure(figure: Figure, path: Path, dpi: int) -> Path:
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=dpi, metadata={"Software": None})
+    plt.close(figure)
+    return path
+
+
+def inlined(path: Path) -> str:
+    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def read_table(folder: str, name: str) -> dict:
+    frame = pd.read_csv(existing(f"{folder}/{name}.csv"), dtype=str, keep_default_na=False)
+    numeric = [all(_is_number(v) for v in frame[c] if v) for c in frame.columns]
+    caption = existing(f"{folder}/{name}.md").read_text().rstrip().rpartition("\n\n")[2]
+    return {"columns": list(frame.columns), "rows": frame.values.tolist(), "numeric": numeric, "caption": caption}
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).isdigit()
+
+
+def main() -> None:
+    paths, params = parse_command(
+        __doc__,
+        {
+            "plan": "JSON of the plan stage",
+            "tables": "folder of tables",
+            "evaluations": "folder of evaluations",
+            "statistics": "folder of statistics",
+            "logs": "folder of training logs",
+            "grids": "folder of the pictures of datasets and samples",
+            "out_figures": "folder of the figures",
+            "out_report": "the report, HTML",
+        },
+        Report,
+    )
+    plan = read_json(paths.plan)
+    evaluations = read_evaluations(paths.evaluations, plan)
+    statistics = read_folder(paths.statistics, list(plan["codecs"]))
+    folder = Path(paths.out_figures)
+
+    def save(figure: Figure, name: str) -> str:
+        return inlined(save_figure(figure, folder / f"{name}.png", params.dpi))
+
+    curves = loss_curves(read_logs(paths.logs, plan), params.smoothing)
+    template = jinja2.Template(TEMPLATE.read_text(encoding="utf-8"), autoescape=True, undefined=jinja2.StrictUndefined)
+    html = template.render(
+        title=params.title,
+        tables={name: read_table(paths.tables, name) for name in ("quality", "statistics", "training")},
+        distances={d: save(distance_against_nfe(plan, evaluations, d), f"distance-{d}") for d in plan["datasets"]},
+        losses=save(curves, "loss"),
+        distributions={
+            name: save(coefficient_distributions(name, s), f"coefficients-{name}") for name, s in statistics.items()
+        },
+        real={d: inlined(existing(f"{paths.grids}/datasets/{d}.png")) for d in plan["datasets"]},
+        samples={
+            name: {"image": inlined(existing(f"{paths.grids}/cells/{name}.png")), **cell}
+            for name, cell in plan["cells"].items()
+        },
+        evaluations={f"{kind}/{name}": e for kind, named in evaluations.items() for name, e in named.items()},
+    )
+    write_text(paths.out_report, html)
+
+
+if __name__ == "__main__":
+    run_stage(main)

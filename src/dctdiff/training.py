@@ -1,0 +1,210 @@
+"""The training loop: starts, resumes and finishes a run with the same call.
+
+Everything random comes from (seed, step), so the state is only what the optimiser changes.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from dctdiff.draws import batch_indices, torch_generator
+from dctdiff.errors import UserError
+from dctdiff.files import replacing
+from dctdiff.loss import NoisePredictionLoss
+from dctdiff.model import ModelConfig
+from dctdiff.params.train import Run
+from dctdiff.progress import progress
+
+PRECISION = {"float32": "no", "bf16": "bf16", "fp16": "fp16"}  # accelerate's names
+FLIP_PROBABILITY = 0.5  # protocol point 6
+
+
+class Interrupted(UserError):
+    """The run was asked to stop; its state is saved."""
+
+
+def train(
+    run: Run,
+    config: ModelConfig,
+    weights: list[float],  # of the loss, one per value of a token; [1.0] for none
+    images: np.ndarray,  # (N, R, R, 3) uint8
+    state_folder: Path,  # holds the latest state and the log
+    stop: Callable[[], bool],  # asked after each step
+) -> dict[str, torch.Tensor]:  # the EMA weights after run.train_steps
+    # Build.
+    accelerator = Accelerator(mixed_precision=PRECISION[run.mixed_precision])
+    check_processes(run, accelerator.num_processes)
+    device = accelerator.device
+    codec = config.codec()
+    network = config.network()
+    network.initialise(torch_generator(run.seed, "weights", 0))
+    network = network.to(device)
+    ema = {name: weight.detach().clone() for name, weight in network.state_dict().items()}
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=run.lr, weight_decay=run.weight_decay, betas=tuple(run.betas), fused=True
+    )
+    loss_function = NoisePredictionLoss(config.schedule(), torch.tensor(weights, device=device))
+    state = {"step": 0, "seconds": 0.0, "loss_sum": torch.zeros((), device=device), "n_losses": 0}
+
+    # Resume.
+    saved = load_state(state_folder, run.train_steps, device)
+    if saved is not None:
+        network.load_state_dict(saved["network"])
+        optimizer.load_state_dict(saved["optimizer"])
+        ema = saved["ema"]
+        state = saved["progress"]
+    wrapped, optimizer = accelerator.prepare(network, optimizer)
+    if saved is not None and accelerator.scaler is not None:
+        accelerator.scaler.load_state_dict(saved["scaler"])
+    log = TrainingLog(state_folder, state["step"]) if accelerator.is_main_process else None
+
+    def save() -> None:
+        if not math.isfinite(state["loss_sum"].item()):
+            raise not_finite(state["step"], state_folder)
+        if accelerator.is_main_process:
+            scaler = accelerator.scaler.state_dict() if accelerator.scaler is not None else {}
+            save_state(
+                state_folder,
+                {"network": network.state_dict(), "ema": ema, "optimizer": optimizer.state_dict(),
+                 "scaler": scaler, "progress": state},
+            )  # fmt: skip
+
+    live = network.state_dict()  # the tensors that the optimiser changes in place
+    bar = progress("train", run.train_steps, "steps", initial=state["step"]) if log else None
+    while state["step"] < run.train_steps:
+        # Draw the global batch; each process takes its part.
+        step, started = state["step"], time.monotonic()
+        local = slice_of_process(run.batch_size, accelerator)
+        x0, eps, t = training_batch(run, step, images, codec, device)
+
+        # Step.
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(run, step)
+        loss = loss_function(wrapped, x0[local], eps[local], t[local])
+        optimizer.zero_grad(set_to_none=True)
+        accelerator.backward(loss)
+        optimizer.step()
+        update_ema(ema, live, run.ema_rate)
+
+        # Account.
+        state["step"] += 1
+        state["loss_sum"] += accelerator.reduce(loss.detach(), "mean").float()
+        state["n_losses"] += 1
+        finished = state["step"] == run.train_steps
+        if state["step"] % run.log_steps == 0 or finished:
+            mean_loss = state["loss_sum"].item() / state["n_losses"]
+            if not math.isfinite(mean_loss):
+                raise not_finite(state["step"], state_folder)
+            if log:
+                log.write(state["step"], run, mean_loss, state["seconds"])
+                bar.set_postfix_str(f"loss {mean_loss:.4f}", refresh=False)
+            state["loss_sum"].zero_()
+            state["n_losses"] = 0
+        state["seconds"] += time.monotonic() - started
+        if bar:
+            bar.update()
+
+        # Save.
+        stopping = any_process(accelerator, stop, state["step"] % run.log_steps == 0)
+        if state["step"] % run.checkpoint_steps == 0 or finished or stopping:
+            save()
+        if stopping and not finished:
+            raise Interrupted(f"stopped after step {state['step']}; the same command goes on from there")
+    if bar:
+        bar.close()
+    accelerator.wait_for_everyone()
+    accelerator.free_memory()
+    return ema
+
+
+def check_processes(run: Run, found: int) -> None:
+    if found != run.processes:
+        raise UserError(f"processes is {run.processes}, but {found} were launched; launch as many")
+
+
+def slice_of_process(batch_size: int, accelerator: Accelerator) -> slice:
+    share = batch_size // accelerator.num_processes
+    return slice(accelerator.process_index * share, (accelerator.process_index + 1) * share)
+
+
+def any_process(accelerator: Accelerator, stop: Callable[[], bool], meeting: bool) -> bool:
+    """Whether to stop. Several processes must agree, which they do at each ``meeting``."""
+    if accelerator.num_processes == 1:
+        return stop()
+    if not meeting:
+        return False
+    return accelerator.reduce(torch.tensor(float(stop()), device=accelerator.device)).item() > 0
+
+
+def training_batch(run: Run, step: int, images: np.ndarray, codec, device: torch.device):
+    """Encoded images, noise and times of the global batch of ``step``."""
+    generator = torch_generator(run.seed, "step", step, device)
+    t = torch.rand(run.batch_size, generator=generator, device=device)
+    eps = torch.randn(run.batch_size, *codec.shape, generator=generator, device=device)
+    flip = torch.rand(run.batch_size, generator=generator, device=device) < FLIP_PROBABILITY
+    chosen = batch_indices(run.seed, step, run.batch_size, len(images))
+    batch = torch.from_numpy(images[chosen]).to(device)
+    batch = torch.where(flip[:, None, None, None], batch.flip(2), batch)
+    return codec.encode(batch), eps, t
+
+
+def learning_rate(run: Run, step: int) -> float:
+    """Linear warm-up, then constant; the first step has 0 (protocol point 23)."""
+    return run.lr * min(step / run.warmup_steps, 1.0) if run.warmup_steps else run.lr
+
+
+@torch.no_grad()
+def update_ema(ema: dict[str, torch.Tensor], weights: dict[str, torch.Tensor], rate: float) -> None:
+    """ema = rate * ema + (1 - rate) * weights (protocol point 24)."""
+    torch._foreach_lerp_(list(ema.values()), [weights[name] for name in ema], 1.0 - rate)
+
+
+def save_state(folder: Path, state: dict) -> None:
+    """Write the state of ``state["progress"]["step"]``, then remove the older ones."""
+    path = folder / f"step-{state['progress']['step']:09d}.pt"
+    with replacing(path) as temporary:
+        torch.save(state, temporary)
+    for old in folder.glob("step-*.pt"):
+        if old.name < path.name:
+            old.unlink()
+
+
+def load_state(folder: Path, train_steps: int, device: torch.device) -> dict | None:
+    """The latest state at or before ``train_steps``, if any."""
+    paths = sorted(path for path in folder.glob("step-*.pt") if int(path.stem[5:]) <= train_steps)
+    return torch.load(paths[-1], map_location=device, weights_only=True) if paths else None
+
+
+def not_finite(step: int, folder: Path) -> UserError:
+    kept = sorted(folder.glob("step-*.pt"))
+    last = f"the state of step {int(kept[-1].stem[5:])} is kept" if kept else "no state is saved yet"
+    return UserError(f"the loss is not finite at step {step}; {last}; lower lr or use another mixed_precision")
+
+
+class TrainingLog:
+    """JSON lines beside the state, flushed one by one; what follows ``step`` is dropped on resume."""
+
+    def __init__(self, folder: Path, step: int):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / "log.jsonl"
+        lines = self.path.read_text().splitlines(keepends=True) if self.path.exists() else []
+        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+        with replacing(self.path) as temporary:
+            temporary.write_text("".join(kept))
+
+    def write(self, step: int, run: Run, loss: float, seconds: float) -> None:
+        line = {
+            "step": step,
+            "images": step * run.batch_size,
+            "loss": loss,
+            "lr": learning_rate(run, step - 1),
+            "seconds": round(seconds, 3),
+        }
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")

@@ -1,0 +1,151 @@
+"""U-ViT: a transformer with long skip connections (Bao et al. 2022, arXiv 2209.12152).
+
+Letters: N images, T tokens, D embed_dim, H heads. Names of modules follow the published state
+dicts (protocol points 29 to 31), so that their weights load by name.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+TIME_MAX_PERIOD = 10_000
+
+
+def time_embedding(t: torch.Tensor, dim: int) -> torch.Tensor:
+    """Sinusoidal embedding of ``t``: (N,) -> (N, dim) float32, cosines first."""
+    half = dim // 2
+    frequencies = torch.exp(-math.log(TIME_MAX_PERIOD) / half * torch.arange(half, device=t.device))
+    angles = t.float()[:, None] * frequencies
+    return F.pad(torch.cat([angles.cos(), angles.sin()], dim=-1), (0, dim % 2))
+
+
+class Attention(nn.Module):
+    def __init__(self, dim: int, num_heads: int):
+        super().__init__()
+        self.num_heads = num_heads
+        self.qkv = nn.Linear(dim, 3 * dim, bias=False)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))  # (N, T, 3, H, D/H)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # 3 x (N, H, T, D/H)
+        x = F.scaled_dot_product_attention(q, k, v)  # (N, H, T, D/H)
+        return self.proj(x.transpose(1, 2).flatten(2))  # (N, T, D)
+
+
+class MLP(nn.Module):
+    def __init__(self, dim: int):
+        super().__init__()
+        self.fc1 = nn.Linear(dim, 4 * dim)
+        self.fc2 = nn.Linear(4 * dim, dim)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class Block(nn.Module):
+    def __init__(self, dim: int, num_heads: int, skip: bool = False):
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim)
+        self.attn = Attention(dim, num_heads)
+        self.norm2 = nn.LayerNorm(dim)
+        self.mlp = MLP(dim)
+        if skip:
+            self.skip_linear = nn.Linear(2 * dim, dim)
+
+    def forward(self, x: torch.Tensor, skip: torch.Tensor | None = None) -> torch.Tensor:
+        if skip is not None:
+            x = self.skip_linear(torch.cat([x, skip], dim=-1))
+        x = x + self.attn(self.norm1(x))
+        return x + self.mlp(self.norm2(x))
+
+
+class UViT(nn.Module):
+    """The trunk that both networks share: tokens in, tokens out.
+
+    depth counts the blocks on both sides; one more stands in the middle (protocol point 31).
+    """
+
+    def __init__(self, n_tokens: int, token_dim: int, embed_dim: int, depth: int, num_heads: int):
+        super().__init__()
+        self.embed_dim = embed_dim
+        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + n_tokens, embed_dim))
+        self.in_blocks = nn.ModuleList(Block(embed_dim, num_heads) for _ in range(depth // 2))
+        self.mid_block = Block(embed_dim, num_heads)
+        self.out_blocks = nn.ModuleList(Block(embed_dim, num_heads, skip=True) for _ in range(depth // 2))
+        self.norm = nn.LayerNorm(embed_dim)
+        self.decoder_pred = nn.Linear(embed_dim, token_dim)
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Truncated normal weights (std 0.02), zero biases (protocol point 31).
+
+        Convolutions keep the usual fan-in bound, drawn from the same generator.
+        """
+        nn.init.trunc_normal_(self.pos_embed, std=0.02, generator=generator)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02, generator=generator)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+            elif isinstance(module, nn.Conv2d):
+                bound = module.weight[0].numel() ** -0.5
+                nn.init.uniform_(module.weight, -bound, bound, generator=generator)
+                nn.init.uniform_(module.bias, -bound, bound, generator=generator)
+
+    def transform(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        """Args: x: (N, T, D) embedded tokens; t: (N,) network time. Returns (N, T, token_dim)."""
+        time = time_embedding(t, self.embed_dim).to(x.dtype)[:, None]  # (N, 1, D)
+        x = torch.cat([time, x], dim=1) + self.pos_embed  # (N, 1 + T, D)
+        skips = []
+        for block in self.in_blocks:
+            x = block(x)
+            skips.append(x)
+        x = self.mid_block(x)
+        for block in self.out_blocks:
+            x = block(x, skips.pop())
+        return self.decoder_pred(self.norm(x))[:, 1:]  # (N, T, token_dim)
+
+
+class DCTUViT(UViT):
+    """U-ViT on DCT tokens (protocol point 29)."""
+
+    def __init__(self, shape: tuple[int, int], embed_dim: int, depth: int, num_heads: int):
+        n_tokens, token_dim = shape
+        super().__init__(n_tokens, token_dim, embed_dim, depth, num_heads)
+        self.proj = nn.Linear(token_dim, embed_dim)
+
+    def forward(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        """Args: x: (N, T, 6K); t: (N,) network time. Returns the noise (N, T, 6K)."""
+        return self.transform(self.proj(x), t)
+
+
+class PatchEmbed(nn.Module):
+    def __init__(self, patch_size: int, channels: int, embed_dim: int):
+        super().__init__()
+        self.proj = nn.Conv2d(channels, embed_dim, kernel_size=patch_size, stride=patch_size)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.proj(x).flatten(2).mT  # (N, T, D)
+
+
+class PixelUViT(UViT):
+    """U-ViT on pixels, the paper's baseline (protocol point 30)."""
+
+    def __init__(self, shape: tuple[int, int, int], patch_size: int, embed_dim: int, depth: int, num_heads: int):
+        channels, height, width = shape
+        grid = (height // patch_size, width // patch_size)
+        super().__init__(math.prod(grid), channels * patch_size**2, embed_dim, depth, num_heads)
+        self.grid = grid
+        self.patch_size = patch_size
+        self.patch_embed = PatchEmbed(patch_size, channels, embed_dim)
+        self.final_layer = nn.Conv2d(channels, channels, kernel_size=3, padding=1)
+
+    def forward(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        """Args: x: (N, C, R, R); t: (N,) network time. Returns the noise (N, C, R, R)."""
+        tokens = self.transform(self.patch_embed(x), t)  # (N, T, P P C)
+        tokens = tokens.unflatten(-1, (self.patch_size**2, -1))  # (N, T, P P, C)
+        channels_first = tokens.permute(0, 3, 2, 1).flatten(1, 2)  # (N, C P P, T)
+        images = F.pixel_shuffle(channels_first.unflatten(-1, self.grid), self.patch_size)
+        return self.final_layer(images)  # (N, C, R, R)

@@ -1,0 +1,122 @@
+"""The codec against an independent computation, written with loops from the protocol's words."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from dctdiff.codec import DCTCodec, PixelCodec, encoding_matrix, zigzag
+
+
+def random_images(n: int, resolution: int) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(0).integers(0, 256, (n, resolution, resolution, 3), dtype=np.uint8))
+
+
+def slow_dct(block: np.ndarray) -> np.ndarray:
+    """Orthonormal two-dimensional DCT-II by its definition."""
+    side = len(block)
+    result = np.zeros((side, side))
+    for u in range(side):
+        for v in range(side):
+            scale = math.sqrt((1 if u == 0 else 2) * (1 if v == 0 else 2)) / side
+            for x in range(side):
+                for y in range(side):
+                    wave = math.cos((2 * x + 1) * u * math.pi / 2 / side) * math.cos(
+                        (2 * y + 1) * v * math.pi / 2 / side
+                    )
+                    result[u, v] += scale * wave * block[x, y]
+    return result
+
+
+def slow_encode(image: np.ndarray, block_size: int, kept: int, eta: float) -> np.ndarray:
+    """Protocol points 8 to 13, one token after the other."""
+    red, green, blue = image.astype(np.float64).transpose(2, 0, 1)
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    cb = -0.168736 * red - 0.331264 * green + 0.5 * blue + 128
+    cr = 0.5 * red - 0.418688 * green - 0.081312 * blue + 128
+    half = [c.reshape(len(c) // 2, 2, len(c) // 2, 2).mean(axis=(1, 3)) for c in (cb, cr)]
+    tokens = []
+    for top in range(0, len(image), 2 * block_size):
+        for left in range(0, len(image), 2 * block_size):
+            blocks = [
+                luma[top + i : top + i + block_size, left + j : left + j + block_size]
+                for i in (0, block_size)
+                for j in (0, block_size)
+            ]
+            blocks += [c[top // 2 : top // 2 + block_size, left // 2 : left // 2 + block_size] for c in half]
+            flat = [slow_dct(block - 128).ravel()[zigzag(block_size)[:kept]] for block in blocks]
+            tokens.append(np.concatenate(flat) / eta)
+    return np.array(tokens)
+
+
+@pytest.mark.parametrize(("block_size", "kept"), [(2, 4), (4, 9), (8, 18)])
+def test_encode_equals_the_protocol_computed_slowly(block_size, kept):
+    image = random_images(1, 4 * block_size)
+    fast = DCTCodec(4 * block_size, block_size, kept, eta=240.0).encode(image)[0].numpy()
+    assert fast == pytest.approx(slow_encode(image[0].numpy(), block_size, kept, 240.0), abs=3e-6)
+
+
+def test_zigzag_is_the_published_order():
+    assert zigzag(2) == [0, 1, 2, 3]
+    assert zigzag(4) == [0, 1, 4, 8, 5, 2, 3, 6, 9, 12, 13, 10, 7, 11, 14, 15]
+    assert zigzag(8)[:10] == [0, 1, 8, 16, 9, 2, 3, 10, 17, 24]
+    assert sorted(zigzag(8)) == list(range(64))
+
+
+def test_grey_is_only_the_dc_of_luma():
+    grey = torch.full((1, 8, 8, 3), 200, dtype=torch.uint8)
+    tokens = DCTCodec(8, 2, 4, eta=100.0).encode(grey).unflatten(-1, (6, 4))
+    assert tokens[:, :, :4, 0].numpy() == pytest.approx(2 * (200 - 128) / 100, abs=1e-5)
+    tokens[:, :, :4, 0] = 0
+    assert tokens.abs().max() < 1e-5
+
+
+def test_luma_rows_are_orthogonal():
+    """The four Y blocks of a patch of grey pixels are an orthonormal basis."""
+    rows = encoding_matrix(4)[:4].sum(dim=2).flatten(2).flatten(0, 1)
+    assert torch.allclose(rows @ rows.T, torch.eye(len(rows), dtype=rows.dtype), atol=1e-12)
+
+
+@pytest.mark.parametrize("block_size", [2, 4, 8])
+def test_decode_inverts_encode_of_grey_images(block_size):
+    grey = random_images(2, 32)[..., :1].expand(-1, -1, -1, 3)
+    codec = DCTCodec(32, block_size, block_size**2, eta=1000.0 * block_size)
+    error = codec.decode(codec.encode(grey)).int() - grey.int()
+    assert error.min() >= -1  # truncation may lose one level, and nothing else is lost
+    assert error.max() <= 0
+
+
+def test_chroma_is_upsampled_with_quarter_weights():
+    """Two chroma columns a, b become a, (3a+b)/4, (a+3b)/4, b (protocol point 15)."""
+    codec = DCTCodec(4, 2, 4, eta=100.0)
+    tokens = torch.zeros(1, 1, 24)
+    # Cr = 128 +- c in the two columns: the horizontal frequency of the 2 x 2 block is 2c.
+    tokens[0, 0, 5 * 4 + 1] = 2 * 20 / 100
+    red = codec.decode(tokens)[0, 0, :, 0].tolist()
+    assert red == [int(128 + 1.402 * c) for c in (20, 10, -10, -20)]
+
+
+def test_decode_clips_to_twice_eta_and_to_bytes():
+    codec = DCTCodec(4, 2, 4, eta=50.0)
+    tokens = torch.zeros(1, 1, 24)
+    tokens[..., 0] = 9.0  # DC of the first block: clipped to 2 eta = 100, i.e. 50 grey levels
+    assert codec.decode(tokens)[0, 0, 0].tolist() == [178, 178, 178]
+    codec = DCTCodec(4, 2, 4, eta=1000.0)
+    assert codec.decode(torch.full((1, 1, 24), 2.0)).max() == 255
+
+
+def test_dropping_high_frequencies_keeps_the_mean():
+    images = random_images(2, 32)[..., :1].expand(-1, -1, -1, 3)
+    codec = DCTCodec(32, 8, 1, eta=8000.0)
+    decoded = codec.decode(codec.encode(images)).float()
+    blocks = images.float()[:, :8, :8].mean(dim=(1, 2))
+    assert (decoded[:, 0, 0] - blocks).abs().max() <= 1.0
+
+
+def test_pixels_round_trip_exactly():
+    images = random_images(2, 8)
+    codec = PixelCodec(8)
+    encoded = codec.encode(images)
+    assert encoded.min() >= -1 and encoded.max() <= 1
+    assert torch.equal(codec.decode(encoded), images)

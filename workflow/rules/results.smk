@@ -1,0 +1,55 @@
+# Tables, figures and the report.
+
+PLAN = "results/plan.json"
+EVALUATIONS = [
+    *expand("results/evaluations/heldout/{dataset}.json", dataset=SUITE["datasets"]),
+    *expand("results/evaluations/round_trip/{codec}.json", codec=SUITE["codecs"]),
+    *expand("results/evaluations/cells/{cell}.json", cell=SUITE["cells"]),
+]
+STATISTICS = expand("results/statistics/{codec}.json", codec=SUITE["codecs"])
+LOGS = expand("results/training/{run}.jsonl", run=SUITE["runs"])
+GRIDS = [
+    *expand("results/grids/datasets/{dataset}.png", dataset=SUITE["datasets"]),
+    *expand("results/grids/cells/{cell}.png", cell=SUITE["cells"]),
+]
+FIGURES = [
+    "results/figures/loss.png",
+    *expand("results/figures/distance-{dataset}.png", dataset=SUITE["datasets"]),
+    *expand("results/figures/coefficients-{codec}.png", codec=SUITE["codecs"]),
+]
+
+
+rule tables:
+    input:
+        code=code("tables"),
+        plan=PLAN,
+        evaluations=EVALUATIONS,
+        statistics=STATISTICS,
+        logs=LOGS,
+    output:
+        report(TABLES, category="Tables", caption="../report/tables.rst"),
+    shell:
+        "python -m dctdiff.stages.tables --plan {input.plan} --evaluations results/evaluations"
+        " --statistics results/statistics --logs results/training --out_tables results/tables"
+
+
+rule report:
+    input:
+        code=[*code("report"), "src/dctdiff/report.html.j2"],
+        plan=PLAN,
+        tables=TABLES,
+        evaluations=EVALUATIONS,
+        statistics=STATISTICS,
+        logs=LOGS,
+        grids=GRIDS,
+    output:
+        figures=report(FIGURES, category="Figures", caption="../report/figures.rst"),
+        report="results/report/index.html",
+    params:
+        report=SUITE["report"],
+        arguments=arguments(SUITE["report"]),
+    shell:
+        "python -m dctdiff.stages.report --plan {input.plan} --tables results/tables"
+        " --evaluations results/evaluations --statistics results/statistics --logs results/training"
+        " --grids results/grids {params.arguments} --out_figures results/figures"
+        " --out_report {output.report}"
