@@ -1,22 +1,19 @@
-"""Several processes for one stage: the stage starts itself again through accelerate."""
+"""Several processes for one stage: the stage starts itself again through torchrun."""
 
 import os
 import sys
 
 
 def relaunch_with(processes: int, module: str) -> None:
-    """Replace this process by ``accelerate launch`` of ``module``, unless one runs already.
+    """Replace this process by ``processes`` of ``module`` on this machine, unless launched already.
 
-    Inside a launch (this one, torchrun or a cluster's) WORLD_SIZE is set.
+    Inside any launcher (this one, torchrun, accelerate launch, a cluster's) WORLD_SIZE is set.
     """
     if processes == 1 or "WORLD_SIZE" in os.environ:
         return
-    import torch
-
-    hardware = "--multi_gpu" if torch.cuda.is_available() else "--cpu"
-    options = f"--num_processes {processes} --num_machines 1 --mixed_precision no --dynamo_backend no"
-    command = [sys.executable, "-m", "accelerate.commands.launch", hardware, *options.split()]
-    os.execv(sys.executable, [*command, "--module", module, *sys.argv[1:]])
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    os.execv(sys.executable, [sys.executable, *launcher, "--module", "--", module, *sys.argv[1:]])
 
 
 def process_rank() -> int:

@@ -38,12 +38,12 @@ def train(
     stop: Callable[[], bool],  # asked after each step
 ) -> dict[str, torch.Tensor]:  # the EMA weights after run.train_steps
     # Build.
-    accelerator = Accelerator(mixed_precision=PRECISION[run.mixed_precision])
+    accelerator = Accelerator(mixed_precision=PRECISION[run.mixed_precision], cpu=not torch.cuda.is_available())
     check_processes(run, accelerator.num_processes)
     device = accelerator.device
     codec = config.codec()
     network = config.network()
-    network.initialise(torch_generator(run.seed, "weights", 0))
+    network.initialise(torch_generator(run.seed, "weights", 0), run.skip_bias_std)
     network = network.to(device)
     ema = {name: weight.detach().clone() for name, weight in network.state_dict().items()}
     optimizer = torch.optim.AdamW(

@@ -78,10 +78,12 @@ class UViT(nn.Module):
         self.norm = nn.LayerNorm(embed_dim)
         self.decoder_pred = nn.Linear(embed_dim, token_dim)
 
-    def initialise(self, generator: torch.Generator) -> None:
+    def initialise(self, generator: torch.Generator, skip_bias_std: float = 0.0) -> None:
         """Truncated normal weights (std 0.02), zero biases (protocol point 31).
 
-        Convolutions keep the usual fan-in bound, drawn from the same generator.
+        Convolutions keep the usual fan-in bound. ``skip_bias_std`` above 0 draws the biases of
+        the skips instead: a large constant part lets the last LayerNorm keep the length of a
+        token, which at high noise is what must be predicted and what short runs do not learn.
         """
         nn.init.trunc_normal_(self.pos_embed, std=0.02, generator=generator)
         for module in self.modules():
@@ -93,6 +95,8 @@ class UViT(nn.Module):
                 bound = module.weight[0].numel() ** -0.5
                 nn.init.uniform_(module.weight, -bound, bound, generator=generator)
                 nn.init.uniform_(module.bias, -bound, bound, generator=generator)
+        for block in self.out_blocks:
+            nn.init.normal_(block.skip_linear.bias, std=skip_bias_std, generator=generator)
 
     def transform(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         """Args: x: (N, T, D) embedded tokens; t: (N,) network time. Returns (N, T, token_dim)."""

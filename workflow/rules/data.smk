@@ -8,7 +8,7 @@ rule plan:
         valid="results/plan.valid",
         plan="results/plan.json",
     params:
-        slices={"suite": SUITE},
+        suite=SUITE,
     shell:
         "python -m dctdiff.stages.plan --params params.yaml"
         " --out_valid {output.valid} --out_plan {output.plan}"

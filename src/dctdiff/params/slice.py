@@ -1,12 +1,13 @@
 """Slices of params.yaml: what one stage is given, checked before anything runs."""
 
 import difflib
-from typing import Annotated
+from typing import Annotated, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 # Names become file names, and parts of stage names in both engines.
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+NAME = r"^[a-z0-9][a-z0-9_-]*$"
+Name = Annotated[str, Field(pattern=NAME)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0)]
 
@@ -29,24 +30,27 @@ def explain(error: ValidationError, prefix: str = "", root: type[BaseModel] | No
         return f"{key}: {problem['ctx']['error']}" if key else str(problem["ctx"]["error"])
     message = problem["msg"].removeprefix("Input should be ")
     if problem["type"] == "string_pattern_mismatch":
-        message = "a name of lower-case letters, digits, '-' and '_'"
+        is_name = problem["ctx"]["pattern"] == NAME
+        message = "lower-case letters, digits, '-' and '_'" if is_name else "64 hexadecimal digits"
+    if problem["type"] in ("model_type", "dict_type"):
+        message = "a group of keys"
     return f"{key} is {problem['input']!r}, but should be {message}"
 
 
 def _nearest(location: tuple, root: type[BaseModel] | None) -> str:
-    model = root
-    for part in location[:-1]:
-        if model is None:
-            return ""
-        model = _child(model, part)
-    known = list(model.model_fields) if model else []
+    if root is None:
+        return ""
+    known = list(_model_at(root, location[:-1]).model_fields)
     near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
     return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"
 
 
-def _child(model, part):
-    """The model of key ``part``: a field, or any entry of a dict of models."""
-    if isinstance(model, type) and issubclass(model, BaseModel):
-        annotation = model.model_fields[part].annotation
-        return annotation if isinstance(annotation, type) else annotation.__args__[-1]
-    return model
+def _model_at(root: type[BaseModel], location: tuple) -> type[BaseModel]:
+    """The model that describes the keys at ``location``."""
+    annotation = root
+    for part in location:
+        if get_origin(annotation) is dict:  # any name leads to the same model
+            annotation = get_args(annotation)[1]
+        else:
+            annotation = annotation.model_fields[part].annotation
+    return annotation

@@ -17,6 +17,9 @@ class Run(Slice):
     embed_dim: Count = Field(description="width of the U-ViT")
     depth: int = Field(ge=2, multiple_of=2, description="blocks on both sides; one more is in the middle")
     num_heads: Count = Field(description="attention heads; divides embed_dim")
+    skip_bias_std: float = Field(
+        0.0, ge=0, description="std of the initial biases of the skips; 0 in the paper, above it helps short runs"
+    )
     snr_scale: float = Field(gt=0, description="factor c on the signal-to-noise ratio at every t")
     train_steps: Count = Field(description="optimiser steps; raising it continues the run")
     batch_size: Count = Field(description="images per step, over all processes")

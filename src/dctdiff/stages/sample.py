@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
+import torch
 from accelerate import PartialState
 
 import dctdiff.hardware  # noqa: F401
@@ -51,7 +52,7 @@ def main() -> None:
         Cell,
     )
     relaunch_with(cell.processes, MODULE)
-    state = PartialState()
+    state = PartialState(cpu=not torch.cuda.is_available())
     if state.num_processes != cell.processes:
         raise UserError(f"processes is {cell.processes}, but {state.num_processes} were launched")
     network, config = load_model(paths.weights, state.device)

@@ -1,0 +1,148 @@
+"""Snakemake and DVC: one DAG, one result, and an edit reruns only what depends on it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from engines import ROOT, copy_project, differences, edit, run, stages_of
+
+TABLES = [f"{name}.{form}" for name in ("quality", "statistics", "training") for form in ("csv", "md", "tex")]
+
+
+def tables(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / "results/tables" / name).read_bytes() for name in TABLES}
+
+
+def snakemake_would_run(folder: Path) -> set[str]:
+    output = run(folder, "snakemake", "--dry-run", "--cores", "1")
+    if "Nothing to be done" in output:
+        return set()
+    stats = output[output.index("Job stats:") :].splitlines()[3:]
+    rules = [line.split()[0] for line in stats[: stats.index("")]]
+    return set(rules) - {"all", "total"}
+
+
+def dvc_would_run(folder: Path) -> set[str]:
+    output = run(folder, "dvc", "repro", "--dry")
+    return {name.partition("@")[0] for name in re.findall(r"Running stage '([^']+)'", output)}
+
+
+@pytest.mark.parametrize("suite", ["demo", "micro", "cifar10"])
+def test_both_engines_define_the_same_dag(tmp_path, suite):
+    folder = copy_project(tmp_path, suite)
+    snakemake, dvc = stages_of(folder, "snakemake"), stages_of(folder, "dvc")
+    assert len(snakemake) > 10
+    assert differences(snakemake, dvc) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("dvc.yaml", "        - results/statistics/${item.codec}.json\n"),
+        ("dvc.yaml", "        - src/dctdiff/loss.py\n"),
+        ("dvc.yaml", "        - suite.datasets.${key}.reference\n"),
+        ("dvc.yaml", "      - results/training\n"),
+        ("workflow/rules/models.smk", "        statistics=run_statistics,\n"),
+        ("workflow/rules/models.smk", "        weights=cell_weights,\n"),
+    ],
+)
+def test_a_dropped_dependency_is_noticed(tmp_path, file, line):
+    folder = copy_project(tmp_path)
+    edit(folder / file, line, "")
+    if file == "workflow/rules/models.smk":  # the command must still be writable
+        edit(folder / file, "{input.statistics}", "results/statistics/x.json") if "statistics" in line else edit(
+            folder / file, "{input.weights}", "x"
+        )
+    assert differences(stages_of(folder, "snakemake"), stages_of(folder, "dvc"))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The micro suite, made by each engine in a folder of its own."""
+    by_snakemake = copy_project(tmp_path_factory.mktemp("snakemake"))
+    by_dvc = copy_project(tmp_path_factory.mktemp("dvc"))
+    run(by_snakemake, "snakemake", "--cores", "2")
+    run(by_dvc, "dvc", "repro")
+    return by_snakemake, by_dvc
+
+
+def test_tables_are_byte_identical(finished):
+    assert tables(finished[0]) == tables(finished[1])
+    assert "FD (EfficientNet-Lite0)" in tables(finished[0])["quality.md"].decode()
+
+
+def test_the_work_of_one_engine_is_valid_for_the_other(finished):
+    by_snakemake, by_dvc = finished
+    assert snakemake_would_run(by_snakemake) == set()
+    run(by_snakemake, "dvc", "commit", "--force", "--quiet")
+    assert dvc_would_run(by_snakemake) == set()
+
+    assert dvc_would_run(by_dvc) == set()
+    run(by_dvc, "dvc", "status", "--quiet")
+    run(by_dvc, "snakemake", "--cores", "1", "--touch", "--quiet")
+    assert snakemake_would_run(by_dvc) == set()
+
+
+RESULTS = {"tables", "report"}
+EDITS = [
+    ("nfe: 3", "nfe: 4", {"sample", "evaluate", *RESULTS}),
+    ("lr: 0.001", "lr: 0.002", {"train", "sample", "evaluate", *RESULTS}),
+    ("dpi: 60", "dpi: 61", {"report"}),
+    ("kept_coefficients: 9", "kept_coefficients: 8",
+     {"statistics", "round_trip", "evaluate_round_trip", "train", "sample", "evaluate", *RESULTS}),
+    ("feature_resolution: 32", "feature_resolution: 64",
+     {"reference", "evaluate_heldout", "evaluate_round_trip", "evaluate", *RESULTS}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "expected"), EDITS, ids=[old for old, _, _ in EDITS])
+def test_an_edit_reruns_only_what_depends_on_it(finished, old, new, expected):
+    params = finished[0] / "params.yaml"
+    before = params.read_text()
+    head, micro = before.split("  micro: &micro")
+    run(finished[0], "dvc", "commit", "--force", "--quiet")
+    try:
+        params.write_text(f"{head}  micro: &micro{micro.replace(old, new, 1)}")
+        assert snakemake_would_run(finished[0]) - {"plan"} == expected
+        if old in ("nfe: 3", "dpi: 60"):
+            assert dvc_would_run(finished[0]) - {"plan"} == expected
+    finally:
+        params.write_text(before)
+
+
+def test_a_comment_in_the_code_costs_seconds_and_a_change_trains_anew(finished):
+    by_snakemake, _ = finished
+    weights = by_snakemake / "results/runs/micro32-dctdiff"
+    states = {path.name for path in (weights / "state").iterdir()}
+    before = (weights / "ema.safetensors").read_bytes()
+    edit(by_snakemake / "src/dctdiff/loss.py", "import torch", "import torch  # a comment")
+    assert "train" in snakemake_would_run(by_snakemake)
+    output = run(by_snakemake, "snakemake", "--cores", "2", "results/runs/micro32-dctdiff/ema.safetensors")
+    assert {path.name for path in (weights / "state").iterdir()} == states
+    assert "6/6 steps" in output and " 0/6 steps" not in output
+    assert (weights / "ema.safetensors").read_bytes() == before
+
+    edit(by_snakemake / "src/dctdiff/loss.py", "predicted.float() - eps", "eps - predicted.float()")
+    run(by_snakemake, "snakemake", "--cores", "2", "results/runs/micro32-dctdiff/ema.safetensors")
+    assert len(list((weights / "state").iterdir())) == len(states) + 1
+
+
+def test_a_wrong_key_stops_both_engines_before_any_work(tmp_path):
+    folder = copy_project(tmp_path)
+    params = folder / "params.yaml"
+    head, micro = params.read_text().split("  micro: &micro")
+    params.write_text(f"{head}  micro: &micro{micro.replace('lr: 0.001', 'lrr: 0.001', 1)}")
+    message = "params.yaml: suite.runs.micro32-dctdiff.lrr is unknown; did you mean lr?"
+    for command in (["snakemake", "--cores", "1"], ["dvc", "repro"]):
+        output = run(folder, *command, fails=True)
+        assert message in output
+        assert "Traceback" not in output
+    assert not (folder / "results").exists() and not (folder / "data").exists()
+
+
+def test_dvc_yaml_lists_the_current_closures():
+    text = (ROOT / "dvc.yaml").read_text()
+    namespace = {"__file__": str(ROOT / "workflow/closures.py"), "__name__": "closures"}
+    exec((ROOT / "workflow/closures.py").read_text(), namespace)
+    assert namespace["renewed"](text) == text, "run make closures"
