@@ -46,7 +46,7 @@ docs: env
 lock:
 	rm -rf .venv-lock
 	$(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/python -m pip install --quiet --group dev .
+	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check ".[dev]"
 	( echo "# Written by make lock from pyproject.toml. No CUDA package: torch's wheel brings its own."; \
 	  .venv-lock/bin/python -m pip freeze --exclude dctdiff --exclude setuptools \
 	  | sed 's/+cpu$$//' | grep -viE '^(nvidia|cuda|triton)' ) > requirements.lock

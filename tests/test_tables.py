@@ -7,15 +7,14 @@ import pytest
 from dctdiff.errors import UserError
 from dctdiff.tables import quality_table, to_latex, training_table
 
+RUN = {"codec": "photos-dct", "embed_dim": 8, "depth": 2, "snr_scale": 4.0, "lr": 0.1, "batch_size": 2}
+CELL = {"run": "small", "reference": "photos", "sampler": "dpm_solver", "n_images": 16, "jpeg_quality": 95}
 PLAN = {
     "datasets": {"photos": {}},
     "codecs": {"photos-dct": {"dataset": "photos"}},
-    "runs": {"small": {"codec": "photos-dct", "embed_dim": 8, "depth": 2, "snr_scale": 4.0, "lr": 0.1, "batch_size": 2}},
-    "cells": {
-        name: {"run": "small", "reference": "photos", "sampler": "dpm_solver", "nfe": nfe, "n_images": 16, "jpeg_quality": 95}
-        for name, nfe in (("a", 10), ("b", 20))
-    },
-}  # fmt: skip
+    "runs": {"small": RUN},
+    "cells": {"a": {**CELL, "nfe": 10}, "b": {**CELL, "nfe": 20}},
+}
 PROTOCOL = {
     "metric": "FD (EfficientNet-Lite0)",
     "extractor_sha256": "x",

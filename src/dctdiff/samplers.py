@@ -5,6 +5,7 @@ takes (N, ...) float32 and a scalar tensor t in [0, 1], and is called exactly ``
 arithmetic is float32 (protocol point 36); times and coefficients are computed in float64.
 """
 
+import itertools
 from collections.abc import Callable
 
 import torch
@@ -28,7 +29,7 @@ def dpm_solver(predict_noise: PredictNoise, x: torch.Tensor, schedule: Schedule,
     orders = dpm_solver_orders(nfe)
     half_log_snrs = torch.linspace(first, last, len(orders) + 1, dtype=torch.float64)
     step = {1: _dpm_solver_1, 2: _dpm_solver_2, 3: _dpm_solver_3}
-    for order, start, end in zip(orders, half_log_snrs[:-1], half_log_snrs[1:], strict=True):
+    for order, (start, end) in zip(orders, itertools.pairwise(half_log_snrs), strict=True):
         x = step[order](predict_noise, x, schedule, start, end)
     return x
 
@@ -48,7 +49,7 @@ def euler_ode(predict_noise: PredictNoise, x: torch.Tensor, schedule: Schedule, 
     """
     grid = torch.linspace(EULER_LAST_TIME, 1.0, nfe, dtype=torch.float64)
     grid = torch.cat([grid.new_zeros(1), grid]).flip(0)
-    for start, end in zip(grid[:-1], grid[1:], strict=True):
+    for start, end in itertools.pairwise(grid):
         beta, noise = schedule.beta(start), schedule.noise(start)
         drift = -0.5 * beta.item() * x + (0.5 * beta / noise).item() * predict_noise(x, start)
         x = x + (end - start).item() * drift

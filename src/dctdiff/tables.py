@@ -36,12 +36,12 @@ def floor_row(dataset: str, images: str, evaluation: dict | None, metric: str) -
     return {
         "dataset": dataset,
         "images": images,
-        "parameters (M)": "",
         "sampler": "",
         "NFE": "",
+        metric: distance(evaluation),
         "n": evaluation["n_images"] if evaluation else "",
         "JPEG quality": evaluation["images"].get("jpeg_quality", "") if evaluation else "",
-        metric: distance(evaluation),
+        "parameters (M)": "",
     }
 
 
@@ -49,12 +49,12 @@ def cell_row(plan: dict, cell: dict, evaluation: dict | None, metric: str) -> di
     return {
         "dataset": cell["reference"],
         "images": cell["run"],
-        "parameters (M)": f"{evaluation['images']['parameters'] / 1e6:.2f}" if evaluation else "",
         "sampler": cell["sampler"],
         "NFE": cell["nfe"],
+        metric: distance(evaluation),
         "n": cell["n_images"],
         "JPEG quality": cell["jpeg_quality"],
-        metric: distance(evaluation),
+        "parameters (M)": f"{evaluation['images']['parameters'] / 1e6:.2f}" if evaluation else "",
     }
 
 
