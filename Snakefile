@@ -22,5 +22,6 @@ report: "workflow/report/workflow.rst"
 rule all:
     default_target: True
     input:
+        "results/params.valid",
         "results/report/index.html",
         TABLES,

@@ -1,11 +1,12 @@
 """Snakemake and DVC: one DAG, one result, and an edit reruns only what depends on it."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
-from engines import ROOT, copy_project, differences, edit, run, stages_of
+from engines import copy_project, differences, edit, run, stages_of
 
 TABLES = [f"{name}.{form}" for name in ("quality", "statistics", "training") for form in ("csv", "md", "tex")]
 
@@ -23,8 +24,9 @@ def snakemake_would_run(folder: Path) -> set[str]:
     return set(rules) - {"all", "total"}
 
 
-def dvc_would_run(folder: Path) -> set[str]:
-    output = run(folder, "dvc", "repro", "--dry")
+def dvc_runs(folder: Path, *options: str) -> set[str]:
+    """The kinds of stages that `dvc repro` runs (or would run, with "--dry")."""
+    output = run(folder, "dvc", "repro", *options)
     return {name.partition("@")[0] for name in re.findall(r"Running stage '([^']+)'", output)}
 
 
@@ -72,13 +74,28 @@ def test_tables_are_byte_identical(finished):
     assert "FD (EfficientNet-Lite0)" in tables(finished[0])["quality.md"].decode()
 
 
+def test_an_evaluation_carries_its_protocol(finished):
+    evaluation = json.loads((finished[0] / "results/evaluations/cells/micro-dct-dpm.json").read_text())
+    assert evaluation["n_images"] == 16
+    assert {"metric", "extractor_sha256", "feature_resolution", "reference_sha256"} <= evaluation["protocol"].keys()
+    assert {"sampler", "nfe", "seed", "jpeg_quality", "weights_sha256"} <= evaluation["images"].keys()
+    assert {"torch", "python", "threads"} <= evaluation["versions"].keys()
+
+
+def test_the_report_is_self_contained_and_complete(finished):
+    report = (finished[0] / "results/report/index.html").read_text()
+    assert not re.search(r'(src|href)="(?!data:|#)', report)
+    for name in ("micro-dct-dpm", "micro-dct-euler", "micro-uvit-dpm", "micro32-dctdiff", "micro32-uvit"):
+        assert name in report
+
+
 def test_the_work_of_one_engine_is_valid_for_the_other(finished):
     by_snakemake, by_dvc = finished
     assert snakemake_would_run(by_snakemake) == set()
     run(by_snakemake, "dvc", "commit", "--force", "--quiet")
-    assert dvc_would_run(by_snakemake) == set()
+    assert dvc_runs(by_snakemake, "--dry") == set()
 
-    assert dvc_would_run(by_dvc) == set()
+    assert dvc_runs(by_dvc, "--dry") == set()
     run(by_dvc, "dvc", "status", "--quiet")
     run(by_dvc, "snakemake", "--cores", "1", "--touch", "--quiet")
     assert snakemake_would_run(by_dvc) == set()
@@ -86,29 +103,41 @@ def test_the_work_of_one_engine_is_valid_for_the_other(finished):
 
 RESULTS = {"tables", "report"}
 EDITS = [
-    ("nfe: 3", "nfe: 4", {"sample", "evaluate", *RESULTS}),
-    ("lr: 0.001", "lr: 0.002", {"train", "sample", "evaluate", *RESULTS}),
+    ("nfe: 3", "nfe: 4", {"plan", "sample", "evaluate", *RESULTS}),
+    ("lr: 0.001", "lr: 0.002", {"plan", "train", "sample", "evaluate", *RESULTS}),
     ("dpi: 60", "dpi: 61", {"report"}),
     ("kept_coefficients: 9", "kept_coefficients: 8",
-     {"statistics", "round_trip", "evaluate_round_trip", "train", "sample", "evaluate", *RESULTS}),
+     {"plan", "statistics", "round_trip", "evaluate_round_trip", "train", "sample", "evaluate", *RESULTS}),
     ("feature_resolution: 32", "feature_resolution: 64",
      {"reference", "evaluate_heldout", "evaluate_round_trip", "evaluate", *RESULTS}),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("old", "new", "expected"), EDITS, ids=[old for old, _, _ in EDITS])
-def test_an_edit_reruns_only_what_depends_on_it(finished, old, new, expected):
-    params = finished[0] / "params.yaml"
-    before = params.read_text()
+def edit_micro(folder: Path, old: str, new: str) -> str:
+    """Edit the micro suite of params.yaml; returns the text as it was."""
+    before = (folder / "params.yaml").read_text()
     head, micro = before.split("  micro: &micro")
-    run(finished[0], "dvc", "commit", "--force", "--quiet")
-    try:
-        params.write_text(f"{head}  micro: &micro{micro.replace(old, new, 1)}")
-        assert snakemake_would_run(finished[0]) - {"plan"} == expected
-        if old in ("nfe: 3", "dpi: 60"):
-            assert dvc_would_run(finished[0]) - {"plan"} == expected
-    finally:
-        params.write_text(before)
+    assert old in micro
+    (folder / "params.yaml").write_text(f"{head}  micro: &micro{micro.replace(old, new, 1)}")
+    return before
+
+
+@pytest.mark.parametrize(("old", "new", "expected"), EDITS, ids=[old for old, _, _ in EDITS])
+def test_snakemake_reruns_only_what_depends_on_an_edit(finished, old, new, expected):
+    before = edit_micro(finished[0], old, new)
+    assert snakemake_would_run(finished[0]) == {"validate", *expected}
+    (finished[0] / "params.yaml").write_text(before)
+
+
+def test_dvc_reruns_only_what_depends_on_an_edit(finished):
+    by_dvc = finished[1]
+    before = tables(by_dvc)
+    edit_micro(by_dvc, "nfe: 3", "nfe: 4")
+    assert dvc_runs(by_dvc) == {"validate", "plan", "sample", "evaluate", *RESULTS}
+    assert tables(by_dvc)["quality.csv"] != before["quality.csv"]
+    assert tables(by_dvc)["training.csv"] == before["training.csv"]
+    edit_micro(by_dvc, "dpi: 60", "dpi: 61")
+    assert dvc_runs(by_dvc) == {"validate", "report"}
 
 
 def test_a_comment_in_the_code_costs_seconds_and_a_change_trains_anew(finished):
@@ -139,10 +168,3 @@ def test_a_wrong_key_stops_both_engines_before_any_work(tmp_path):
         assert message in output
         assert "Traceback" not in output
     assert not (folder / "results").exists() and not (folder / "data").exists()
-
-
-def test_dvc_yaml_lists_the_current_closures():
-    text = (ROOT / "dvc.yaml").read_text()
-    namespace = {"__file__": str(ROOT / "workflow/closures.py"), "__name__": "closures"}
-    exec((ROOT / "workflow/closures.py").read_text(), namespace)
-    assert namespace["renewed"](text) == text, "run make closures"

@@ -34,7 +34,10 @@ def arguments(params_slice):
     words = []
     for key, value in params_slice.items():
         values = value if isinstance(value, list) else [value]
-        words += [f"--{key}", *(shlex.quote(v) if isinstance(v, str) else str(v) for v in values)]
+        words += [
+            f"--{key}",
+            *(shlex.quote(v) if isinstance(v, str) else str(v) for v in values),
+        ]
     return " ".join(words)
 
 

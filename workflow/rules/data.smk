@@ -1,32 +1,41 @@
 # From params.yaml to images, statistics and references.
 
 
+rule validate:
+    input:
+        code=code("validate"),
+    output:
+        valid="results/params.valid",
+    params:
+        suite=SUITE,
+    shell:
+        "python -m dctdiff.stages.validate --params params.yaml --out_valid {output.valid}"
+
+
 rule plan:
     input:
         code=code("plan"),
     output:
-        valid="results/plan.valid",
         plan="results/plan.json",
     params:
-        suite=SUITE,
+        datasets=SUITE["datasets"],
+        codecs=SUITE["codecs"],
+        runs=SUITE["runs"],
+        cells=SUITE["cells"],
     shell:
-        "python -m dctdiff.stages.plan --params params.yaml"
-        " --out_valid {output.valid} --out_plan {output.plan}"
+        "python -m dctdiff.stages.plan --params params.yaml --out_plan {output.plan}"
 
 
 rule download:
     input:
         code=code("download"),
-        # Its content never changes, so a checked edit elsewhere does not download again.
-        valid=ancient("results/plan.valid"),
     output:
         source="data/{dataset}/source.zip",
     params:
         download=dataset_slice("download"),
         arguments=written(dataset_slice("download")),
     shell:
-        "python -m dctdiff.stages.download --valid {input.valid} {params.arguments}"
-        " --out_source {output.source}"
+        "python -m dctdiff.stages.download {params.arguments} --out_source {output.source}"
 
 
 rule crop:
@@ -37,10 +46,10 @@ rule crop:
         train="data/{dataset}/train.zip",
         heldout="data/{dataset}/heldout.zip",
         grid="results/grids/datasets/{dataset}.png",
+    priority: 10
     params:
         crop=dataset_slice("crop"),
         arguments=written(dataset_slice("crop")),
-    priority: 10
     shell:
         "python -m dctdiff.stages.crop --source {input.source} {params.arguments}"
         " --out_train {output.train} --out_heldout {output.heldout} --out_grid {output.grid}"
@@ -52,10 +61,10 @@ rule statistics:
         images=training_images(codec_slice),
     output:
         statistics="results/statistics/{codec}.json",
+    priority: 10
     params:
         codec=codec_slice,
         arguments=written(codec_slice),
-    priority: 10
     shell:
         "python -m dctdiff.stages.statistics --images {input.images} {params.arguments}"
         " --out_statistics {output.statistics}"

@@ -9,10 +9,10 @@ rule train:
     output:
         weights="results/runs/{run}/ema.safetensors",
         log="results/training/{run}.jsonl",
+    priority: 10
     params:
         run=run_slice,
         arguments=written(run_slice),
-    priority: 10
     shell:
         "python -m dctdiff.stages.train --images {input.images} --statistics {input.statistics}"
         " {params.arguments} --out_weights {output.weights} --out_log {output.log}"

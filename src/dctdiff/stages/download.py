@@ -24,11 +24,7 @@ def entries(download: Download):
 
 
 def main() -> None:
-    paths, download = parse_command(
-        __doc__,
-        {"valid": "marker of the plan stage", "out_source": "archive of the untouched images"},
-        Download,
-    )
+    paths, download = parse_command(__doc__, {"out_source": "archive of the untouched images"}, Download)
     record = {"stage": "download", **download.model_dump(exclude_none=True)}
     write_archive(paths.out_source, entries(download), record)
 
