@@ -22,6 +22,7 @@ MISTAKES = [
     (f"{RUN}.lrr", 1, f"{RUN}.lrr is unknown; did you mean lr?"),
     ("suite.datasets.micro32.crop.resolutoin", 1, "resolutoin is unknown; did you mean resolution?"),
     ("suit", 1, "suit is unknown; did you mean suite?"),
+    (f"{RUN}.lr", "missing", f"{RUN}.lr is 'missing', but should be a valid number"),
     (f"{RUN}.lr", None, f"{RUN}.lr is None, but should be a valid number"),
     (f"{RUN}.lr", "2e-4", f"{RUN}.lr is '2e-4', but should be a valid number"),
     (f"{RUN}.batch_size", 8.5, f"{RUN}.batch_size is 8.5, but should be a valid integer"),

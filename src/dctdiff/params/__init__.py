@@ -1,0 +1,1 @@
+"""What each key of params.yaml may be: one module per stage."""

@@ -20,7 +20,9 @@ class Slice(BaseModel):
 
 def explain(error: ValidationError, prefix: str = "", root: type[BaseModel] | None = None) -> str:
     """The first problem in one line: the key, what was found, what is allowed."""
-    problem = error.errors(include_url=False)[0]
+    problems = error.errors(include_url=False)
+    # A misspelt key is also a missing one; the misspelling says more.
+    problem = min(problems, key=lambda p: p["type"] != "extra_forbidden")
     key = prefix + ".".join(str(part) for part in problem["loc"] if part != "[key]")
     if problem["type"] == "missing":
         return f"{key} is missing"
