@@ -27,6 +27,7 @@ env: .venv/installed
 
 .venv/installed: requirements.lock pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'error: Python 3.11 or newer is needed, found ' + sys.version.split()[0] + '; run make PYTHON=python3.11')"
+	@echo "Installing the pinned environment into .venv; this takes some minutes."
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .

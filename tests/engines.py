@@ -11,7 +11,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS = 300  # no command of a test may take longer
-COPIED = ("Snakefile", "dvc.yaml", "params.yaml", "workflow", "src", ".dvc/config", ".dvcignore", ".gitignore")
+COPIED = ("Snakefile", "dvc.yaml", "params.yaml", "workflow", "src", ".dvc/config", ".gitignore")
 
 
 @dataclasses.dataclass(frozen=True)

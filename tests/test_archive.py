@@ -83,6 +83,16 @@ def test_sources_of_all_kinds_give_the_same_images(tmp_path):
         assert list(read_files(str(tmp_path / name), sha256(tmp_path / name))) == expected
 
 
+def test_a_truncated_archive_is_named_even_with_its_own_digest(tmp_path):
+    whole, half = tmp_path / "a.tar.xz", tmp_path / "half.tar.xz"
+    (tmp_path / "0.jpg").write_bytes(os.urandom(100_000))
+    with tarfile.open(whole, "w:xz") as archive:
+        archive.add(tmp_path / "0.jpg", "0.jpg")
+    half.write_bytes(whole.read_bytes()[:50_000])
+    with pytest.raises(UserError, match=r"half\.tar\.xz is broken after 0 images .*; download it again"):
+        list(read_files(str(half), sha256(half)))
+
+
 def test_a_wrong_digest_and_a_page_for_an_archive_are_named(tmp_path):
     page = tmp_path / "a.zip"
     page.write_text("<html>quota exceeded</html>")

@@ -20,7 +20,7 @@ from dctdiff.files import existing, replacing, write_text
 from dctdiff.params.suite import Suite
 
 ROOT = Path(__file__).resolve().parent.parent
-SHOWN = {"samples-dctdiff.png": "cells/dctdiff-dpm-20", "samples-uvit.png": "cells/uvit-dpm-20"}
+SHOWN = ("datasets/photos32", "cells/dctdiff-dpm-20", "cells/uvit-dpm-20")
 
 
 def replaced(text: str, name: str, content: str) -> str:
@@ -81,7 +81,7 @@ def main() -> None:
             table = existing(results / f"tables/{name}.md").read_text(encoding="utf-8")
             readme = replaced(readme, name, table.strip())
         shutil.copyfile(existing(results / "figures/distance-photos32.png"), docs / "distance.png")
-        grids = [strip(results / f"grids/{name}.png") for name in ("datasets/photos32", *SHOWN.values())]
+        grids = [strip(results / f"grids/{name}.png") for name in SHOWN]
         gap = Image.new("RGB", (grids[0].width, 12), "white")
         parts = [np.asarray(part.convert("RGB")) for grid in grids for part in (grid, gap)]
         with replacing(docs / "samples.png") as temporary:

@@ -1,14 +1,18 @@
 """Sources of images: archives and folders on disk."""
 
 import hashlib
+import lzma
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from dctdiff.archive import IMAGE_SUFFIXES
 from dctdiff.errors import UserError
 from dctdiff.files import existing, sha256
+
+BROKEN = (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError)
 
 
 def read_files(path: str, digest: str) -> Iterator[tuple[str, bytes]]:
@@ -24,9 +28,12 @@ def read_files(path: str, digest: str) -> Iterator[tuple[str, bytes]]:
             "write its digest there if you trust it"
         )
     n_images = 0
-    for name, content in _entries(place):
-        n_images += 1
-        yield name, content
+    try:
+        for name, content in _entries(place):
+            n_images += 1
+            yield name, content
+    except BROKEN as error:
+        raise UserError(f"{path} is broken after {n_images} images ({error}); download it again") from None
     if not n_images:
         raise UserError(f"{path} holds no {', '.join(IMAGE_SUFFIXES)} file")
 

@@ -35,11 +35,11 @@ def untouched(source: str, split: str, resolution: int) -> Iterator[tuple[str, b
             yield name.removeprefix(f"{split}/"), content
 
 
-def random_crops(source: str, crop: Crop, indices: range) -> Iterator[tuple[str, bytes]]:
-    photographs = [
-        (PurePosixPath(name).stem, Image.fromarray(decode_image(content, name)))
-        for name, content in read_entries(source)
-    ]
+def random_crops(source: str, split: str, crop: Crop, indices: range) -> Iterator[tuple[str, bytes]]:
+    """Crops of the photographs of one split; a source without a split of its own serves both."""
+    entries = list(read_entries(source))
+    own = [entry for entry in entries if entry[0].startswith(f"{split}/")] or entries
+    photographs = [(PurePosixPath(name).stem, Image.fromarray(decode_image(content, name))) for name, content in own]
     with progress("crop", len(indices), "images") as bar:
         for index in indices:
             name, image = random_crop(photographs, crop.crop_sides, crop.resolution, crop.seed, index)
@@ -65,7 +65,7 @@ def main() -> None:
         else:
             first = 0 if split == "train" else crop.n_train
             n_images = crop.n_train if split == "train" else crop.n_heldout
-            entries = random_crops(paths.source, crop, range(first, first + n_images))
+            entries = random_crops(paths.source, split, crop, range(first, first + n_images))
         write_archive(path, entries, {**record, "split": split})
     write_grid(paths.out_grid, read_images(paths.out_train, N_GRID))
 
