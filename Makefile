@@ -2,6 +2,7 @@
 # make test        the environment, then lint, unit tests and the micro suite through both engines
 # make env         only the environment, in .venv, from requirements.lock
 # make adopt       let Snakemake take over what DVC has made (dvc repro, dvc pull)
+# make commit      let DVC take over what Snakemake has made
 # make closures    renew the code dependencies in dvc.yaml after a change of imports
 # make docs        copy the results into README.md and docs/
 # make lock        resolve requirements.lock anew from pyproject.toml
@@ -9,7 +10,7 @@
 PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-.PHONY: reproduce test env adopt closures docs lock lint
+.PHONY: reproduce test env adopt commit closures docs lock lint
 
 reproduce: env
 	snakemake --cores $(CORES)
@@ -36,6 +37,10 @@ env: .venv/installed
 adopt: env
 	dvc status --quiet || { echo "error: DVC's outputs are not up to date; run dvc repro or dvc pull first"; exit 1; }
 	snakemake --cores 1 --touch --quiet
+
+commit: env
+	snakemake --cores 1 --dry-run 2>&1 | grep -q "Nothing to be done" || { echo "error: Snakemake's outputs are not up to date; run make reproduce first"; exit 1; }
+	dvc commit --force
 
 closures: env
 	python workflow/closures.py

@@ -45,8 +45,9 @@ def test_rows_are_floors_then_cells_and_missing_cells_say_so():
 def test_protocols_do_not_mix(key):
     evaluations = copy.deepcopy(EVALUATIONS)
     other = evaluations["cells"]["a"]
+    evaluations["cells"]["b"] = copy.deepcopy(other)
     (other if key == "n_images" else other["protocol"])[key] = "other"
-    with pytest.raises(UserError, match=rf"photos: {key} is .* for heldout/photos, but other for cells/a"):
+    with pytest.raises(UserError, match=rf"photos: {key} is .* for .*, but .* for cells/[ab]; distances of"):
         quality_table(PLAN, evaluations)
 
 

@@ -15,9 +15,10 @@ import numpy as np
 from PIL import Image
 
 from dctdiff.errors import UserError
-from dctdiff.files import existing, replacing
+from dctdiff.files import existing_file, replacing
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+N_GRID, GRID_COLUMNS = 50, 10
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold: archives carry no dates
 
 
@@ -31,7 +32,7 @@ def write_archive(path: str | Path, entries: Iterable[tuple[str, bytes]], record
 
 def open_archive(path: str | Path) -> zipfile.ZipFile:
     try:
-        return zipfile.ZipFile(existing(path))
+        return zipfile.ZipFile(existing_file(path))
     except zipfile.BadZipFile:
         raise UserError(f"{path} is not a zip archive; delete it and run its stage again") from None
 
@@ -45,7 +46,21 @@ def read_entries(path: str | Path) -> Iterable[tuple[str, bytes]]:
     """Name and file bytes of each image, sorted by name."""
     with open_archive(path) as archive:
         for name in sorted(archive.namelist()):
-            yield name, archive.read(name)
+            yield name, _member(archive, name)
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    try:
+        return archive.read(name)
+    except zipfile.BadZipFile as error:
+        raise UserError(f"{archive.filename}: {error}; delete it and run its stage again") from None
+
+
+def image_format(path: str | Path) -> str:
+    """Pillow's name ("JPEG", "PNG", ...) of the format of the first image."""
+    _, content = next(iter(read_entries(path)))
+    with Image.open(io.BytesIO(content)) as image:
+        return image.format
 
 
 def read_images(path: str | Path, n_images: int | None = None) -> np.ndarray:
@@ -58,10 +73,10 @@ def read_images(path: str | Path, n_images: int | None = None) -> np.ndarray:
             if n_images > len(names):
                 raise UserError(f"{path} holds {len(names)} images, but n_images is {n_images}; lower it")
             names = [names[index * len(names) // n_images] for index in range(n_images)]
-        first = decode_image(archive.read(names[0]), names[0])
+        first = decode_image(_member(archive, names[0]), names[0])
         images = np.empty((len(names), *first.shape), dtype=np.uint8)
         for index, name in enumerate(names):
-            image = decode_image(archive.read(name), name)
+            image = decode_image(_member(archive, name), name)
             if image.shape != first.shape:
                 raise UserError(
                     f"{path}: {name} has the shape {image.shape}, but {names[0]} has {first.shape}; "
@@ -98,8 +113,11 @@ def image_grid(images: np.ndarray, columns: int, zoom: int) -> Image.Image:
     return Image.fromarray(canvas.repeat(zoom, axis=0).repeat(zoom, axis=1))
 
 
-def write_grid(path: str | Path, images: np.ndarray, columns: int = 10) -> None:
-    """A PNG of at most 10 x 5 images to look at; small images are drawn larger."""
+def write_grid(path: str | Path, archive: str | Path) -> None:
+    """A PNG of at most 50 images of an archive to look at; small images are drawn larger."""
+    with open_archive(archive) as file:
+        n_images = min(N_GRID, len(file.namelist()))
+    images = read_images(archive, n_images)
     zoom = max(1, 64 // images.shape[1])
     with replacing(path) as temporary:
-        image_grid(images[: columns * 5], columns, zoom).save(temporary, "PNG", optimize=True)
+        image_grid(images, GRID_COLUMNS, zoom).save(temporary, "PNG", optimize=True)

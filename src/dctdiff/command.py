@@ -20,9 +20,7 @@ def parse_command(
     description: str, paths: dict[str, str], slice_type: type[BaseModel] | None = None
 ) -> tuple[argparse.Namespace, BaseModel | None]:
     """Parse ``sys.argv`` into paths (name -> help) and the validated slice."""
-    parser = OneLineParser(
-        description=description.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = OneLineParser(description=description.splitlines()[0], allow_abbrev=False)
     for name, text in paths.items():
         parser.add_argument(f"--{name}", required=True, metavar="PATH", help=text)
     fields = slice_type.model_fields if slice_type else {}

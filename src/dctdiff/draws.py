@@ -5,6 +5,7 @@ neither the number of processes nor the batch size changes what is drawn, and a 
 needs no generator state.
 """
 
+import functools
 import hashlib
 
 import numpy as np
@@ -30,8 +31,13 @@ def normal_per_image(seed: int, purpose: str, indices: range, shape: tuple[int, 
     return torch.stack([torch.randn(shape, generator=torch_generator(seed, purpose, index)) for index in indices])
 
 
+@functools.lru_cache(maxsize=1)
+def epoch_order(seed: int, epoch: int, n_images: int) -> np.ndarray:
+    return numpy_generator(seed, "epoch", epoch).permutation(n_images)
+
+
 def batch_indices(seed: int, step: int, batch_size: int, n_images: int) -> np.ndarray:
     """Image indices of the global batch of ``step``: shuffled epochs, the rest dropped (point 6)."""
     epoch, position = divmod(step, n_images // batch_size)
-    order = numpy_generator(seed, "epoch", epoch).permutation(n_images)
+    order = epoch_order(seed, epoch, n_images)
     return order[position * batch_size : (position + 1) * batch_size]

@@ -39,7 +39,7 @@ def write_json(path: str | Path, value) -> None:
 
 def read_json(path: str | Path):
     try:
-        return json.loads(existing(path).read_text(encoding="utf-8"))
+        return json.loads(existing_file(path).read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise UserError(f"{path} is not valid JSON ({error}); delete it and run again") from None
 
@@ -52,6 +52,13 @@ def existing(path: str | Path) -> Path:
     return path
 
 
+def existing_file(path: str | Path) -> Path:
+    """``path``, or a UserError if there is no such file."""
+    if existing(path).is_dir():
+        raise UserError(f"{path} is a folder, but a file is expected; correct the path")
+    return Path(path)
+
+
 def sha256(path: str | Path) -> str:
-    with open(existing(path), "rb") as file:
+    with open(existing_file(path), "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,14 +1,9 @@
-"""Hardware: threads, device, and what produced a number."""
+"""Hardware: the device, and what produced a number."""
 
-import os
 import platform
 from importlib.metadata import version
 
 import torch
-
-# One thread by default: float sums depend on the number of threads, so that the same numbers
-# come out whichever engine runs a stage, on however many cores. OMP_NUM_THREADS raises it.
-torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
 
 
 def default_device() -> torch.device:

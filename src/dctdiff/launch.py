@@ -11,7 +11,6 @@ def relaunch_with(processes: int, module: str) -> None:
     """
     if processes == 1 or "WORLD_SIZE" in os.environ:
         return
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     os.execv(sys.executable, [sys.executable, *launcher, "--module", "--", module, *sys.argv[1:]])
 

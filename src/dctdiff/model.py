@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from dctdiff.codec import DCTCodec, PixelCodec
 from dctdiff.errors import UserError
-from dctdiff.files import existing, replacing
+from dctdiff.files import existing_file, replacing
 from dctdiff.schedule import Schedule
 from dctdiff.uvit import DCTUViT, PixelUViT
 
@@ -61,7 +61,7 @@ def save_model(path: str | Path, weights: dict[str, torch.Tensor], config: Model
 def load_model(path: str | Path, device: torch.device) -> tuple[torch.nn.Module, ModelConfig]:
     """The network in eval mode on ``device``, and its config."""
     try:
-        with safe_open(existing(path), framework="pt") as file:
+        with safe_open(existing_file(path), framework="pt") as file:
             config = ModelConfig(**json.loads(file.metadata()[METADATA_KEY]))
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, KeyError, TypeError) as error:

@@ -12,7 +12,7 @@ from dctdiff.archive import IMAGE_SUFFIXES
 from dctdiff.errors import UserError
 from dctdiff.files import existing, sha256
 
-BROKEN = (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError)
+BROKEN = (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, OSError, RuntimeError)
 
 
 def read_files(path: str, digest: str) -> Iterator[tuple[str, bytes]]:

@@ -4,7 +4,6 @@ Everything random comes from (seed, step), so the state is only what the optimis
 """
 
 import json
-import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,7 @@ from accelerate import Accelerator
 
 from dctdiff.draws import batch_indices, torch_generator
 from dctdiff.errors import UserError
-from dctdiff.files import replacing
+from dctdiff.files import replacing, write_text
 from dctdiff.loss import NoisePredictionLoss
 from dctdiff.model import ModelConfig
 from dctdiff.params.train import Run
@@ -40,6 +39,8 @@ def train(
     # Build.
     accelerator = Accelerator(mixed_precision=PRECISION[run.mixed_precision], cpu=not torch.cuda.is_available())
     check_processes(run, accelerator.num_processes)
+    if len(images) < run.batch_size:
+        raise UserError(f"batch_size is {run.batch_size}, but there are only {len(images)} images; lower it")
     device = accelerator.device
     codec = config.codec()
     network = config.network()
@@ -50,7 +51,7 @@ def train(
         network.parameters(), lr=run.lr, weight_decay=run.weight_decay, betas=tuple(run.betas), fused=True
     )
     loss_function = NoisePredictionLoss(config.schedule(), torch.tensor(weights, device=device))
-    state = {"step": 0, "seconds": 0.0, "loss_sum": torch.zeros((), device=device), "n_losses": 0}
+    state = {"step": 0, "seconds": 0.0, "loss_sum": torch.zeros((), device=device), "n_losses": 0, "log": []}
 
     # Resume.
     saved = load_state(state_folder, run.train_steps, device)
@@ -62,11 +63,11 @@ def train(
     wrapped, optimizer = accelerator.prepare(network, optimizer)
     if saved is not None and accelerator.scaler is not None:
         accelerator.scaler.load_state_dict(saved["scaler"])
-    log = TrainingLog(state_folder, state["step"]) if accelerator.is_main_process else None
+    if accelerator.is_main_process:
+        write_text(state_folder / "log.jsonl", "".join(state["log"]))  # to follow a run; the state counts
 
     def save() -> None:
-        if not math.isfinite(state["loss_sum"].item()):
-            raise not_finite(state["step"], state_folder)
+        check_finite(state["step"], state_folder, state["loss_sum"], *ema.values())
         if accelerator.is_main_process:
             scaler = accelerator.scaler.state_dict() if accelerator.scaler is not None else {}
             save_state(
@@ -76,17 +77,18 @@ def train(
             )  # fmt: skip
 
     live = network.state_dict()  # the tensors that the optimiser changes in place
-    bar = progress("train", run.train_steps, "steps", initial=state["step"]) if log else None
+    bar = progress("train", run.train_steps, "steps", initial=state["step"])
+    bar.disable = not accelerator.is_main_process
     while state["step"] < run.train_steps:
         # Draw the global batch; each process takes its part.
         step, started = state["step"], time.monotonic()
         local = slice_of_process(run.batch_size, accelerator)
-        x0, eps, t = training_batch(run, step, images, codec, device)
+        x0, eps, t = training_batch(run, step, local, images, codec, device)
 
         # Step.
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(run, step)
-        loss = loss_function(wrapped, x0[local], eps[local], t[local])
+        loss = loss_function(wrapped, x0, eps, t)
         optimizer.zero_grad(set_to_none=True)
         accelerator.backward(loss)
         optimizer.step()
@@ -97,18 +99,17 @@ def train(
         state["loss_sum"] += accelerator.reduce(loss.detach(), "mean").float()
         state["n_losses"] += 1
         finished = state["step"] == run.train_steps
-        if state["step"] % run.log_steps == 0 or finished:
-            mean_loss = state["loss_sum"].item() / state["n_losses"]
-            if not math.isfinite(mean_loss):
-                raise not_finite(state["step"], state_folder)
-            if log:
-                log.write(state["step"], run, mean_loss, state["seconds"])
-                bar.set_postfix_str(f"loss {mean_loss:.4f}", refresh=False)
+        state["seconds"] += time.monotonic() - started
+        if state["step"] % run.log_steps == 0:
+            check_finite(state["step"], state_folder, state["loss_sum"])
+            state["log"].append(log_line(run, state))
+            if accelerator.is_main_process:
+                with open(state_folder / "log.jsonl", "a", encoding="utf-8") as file:
+                    file.write(state["log"][-1])
+            bar.set_postfix_str(f"loss {state['loss_sum'].item() / state['n_losses']:.4f}", refresh=False)
             state["loss_sum"].zero_()
             state["n_losses"] = 0
-        state["seconds"] += time.monotonic() - started
-        if bar:
-            bar.update()
+        bar.update()
 
         # Save.
         stopping = any_process(accelerator, stop, state["step"] % run.log_steps == 0)
@@ -116,11 +117,11 @@ def train(
             save()
         if stopping and not finished:
             raise Interrupted(f"stopped after step {state['step']}; the same command goes on from there")
-    if bar:
-        bar.close()
+    bar.close()
     accelerator.wait_for_everyone()
     accelerator.free_memory()
-    return ema
+    unfinished_line = [log_line(run, state)] if state["n_losses"] else []
+    return ema, [*state["log"], *unfinished_line]
 
 
 def check_processes(run: Run, found: int) -> None:
@@ -142,16 +143,16 @@ def any_process(accelerator: Accelerator, stop: Callable[[], bool], meeting: boo
     return accelerator.reduce(torch.tensor(float(stop()), device=accelerator.device)).item() > 0
 
 
-def training_batch(run: Run, step: int, images: np.ndarray, codec, device: torch.device):
-    """Encoded images, noise and times of the global batch of ``step``."""
+def training_batch(run: Run, step: int, local: slice, images: np.ndarray, codec, device: torch.device):
+    """Encoded images, noise and times of one process's part of the global batch of ``step``."""
     generator = torch_generator(run.seed, "step", step, device)
     t = torch.rand(run.batch_size, generator=generator, device=device)
     eps = torch.randn(run.batch_size, *codec.shape, generator=generator, device=device)
     flip = torch.rand(run.batch_size, generator=generator, device=device) < FLIP_PROBABILITY
-    chosen = batch_indices(run.seed, step, run.batch_size, len(images))
+    chosen = batch_indices(run.seed, step, run.batch_size, len(images))[local]
     batch = torch.from_numpy(images[chosen]).to(device)
-    batch = torch.where(flip[:, None, None, None], batch.flip(2), batch)
-    return codec.encode(batch), eps, t
+    batch = torch.where(flip[local, None, None, None], batch.flip(2), batch)
+    return codec.encode(batch), eps[local], t[local]
 
 
 def learning_rate(run: Run, step: int) -> float:
@@ -181,30 +182,21 @@ def load_state(folder: Path, train_steps: int, device: torch.device) -> dict | N
     return torch.load(paths[-1], map_location=device, weights_only=True) if paths else None
 
 
-def not_finite(step: int, folder: Path) -> UserError:
+def check_finite(step: int, folder: Path, *tensors: torch.Tensor) -> None:
+    if all(torch.isfinite(tensor).all() for tensor in tensors):
+        return
     kept = sorted(folder.glob("step-*.pt"))
     last = f"the state of step {int(kept[-1].stem[5:])} is kept" if kept else "no state is saved yet"
-    return UserError(f"the loss is not finite at step {step}; {last}; lower lr or use another mixed_precision")
+    raise UserError(f"the loss is not finite at step {step}; {last}; lower lr or use another mixed_precision")
 
 
-class TrainingLog:
-    """JSON lines beside the state, flushed one by one; what follows ``step`` is dropped on resume."""
-
-    def __init__(self, folder: Path, step: int):
-        folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / "log.jsonl"
-        lines = self.path.read_text().splitlines(keepends=True) if self.path.exists() else []
-        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-        with replacing(self.path) as temporary:
-            temporary.write_text("".join(kept))
-
-    def write(self, step: int, run: Run, loss: float, seconds: float) -> None:
-        line = {
-            "step": step,
-            "images": step * run.batch_size,
-            "loss": loss,
-            "lr": learning_rate(run, step - 1),
-            "seconds": round(seconds, 3),
-        }
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+def log_line(run: Run, state: dict) -> str:
+    """JSON of the mean loss since the last line that fell on a multiple of log_steps."""
+    line = {
+        "step": state["step"],
+        "images": state["step"] * run.batch_size,
+        "loss": state["loss_sum"].item() / state["n_losses"],
+        "lr": learning_rate(run, state["step"] - 1),
+        "seconds": round(state["seconds"], 3),
+    }
+    return json.dumps(line) + "\n"

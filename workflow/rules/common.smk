@@ -2,7 +2,9 @@
 
 import os
 import shlex
+from pathlib import Path
 
+import yaml
 from snakemake.exceptions import WorkflowError
 
 from dctdiff.closure import import_closure
@@ -13,6 +15,11 @@ try:
     validated(config, "params.yaml")
 except UserError as error:
     raise WorkflowError(str(error)) from None
+
+if config != yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8")):
+    raise WorkflowError(
+        "--config and --configfile are not supported: edit params.yaml, which every stage is run from"
+    )
 
 SUITE = config["suite"]
 TABLES = expand(

@@ -13,10 +13,12 @@ class Crop(Slice):
     )
     resolution: Count = Field(description="side of the images in pixels")
     crop_sides: list[Count] = Field(
-        None, description="random: sides of the crops in pixels of the photograph, drawn with equal chance"
+        None,
+        min_length=1,
+        description="random: sides of the crops in pixels of the photograph, equally likely",
     )
     n_train: Count = Field(None, description="random: number of training images")
-    n_heldout: Count = Field(None, description="random: number of held-out images")
+    n_heldout: int = Field(None, ge=2, description="random: number of held-out images")
     jpeg_quality: int = Field(None, ge=1, le=95, description="random: JPEG quality of the crops")
     seed: Seed = Field(None, description="random: seed of the crops")
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dctdiff.params.slice import Count, Slice
 
@@ -15,6 +15,12 @@ class Extractor(Slice):
         ge=32, description="side in pixels to which images are resized for it; 299 for inception"
     )
     batch_size: Count = Field(description="images per network call; does not change the value")
+
+    @model_validator(mode="after")
+    def inception_has_one_resolution(self):
+        if self.extractor == "inception" and self.feature_resolution != 299:
+            raise ValueError(f"feature_resolution is {self.feature_resolution}, but inception (FID) needs 299")
+        return self
 
 
 class Reference(Slice):

@@ -15,7 +15,7 @@ Seed = Annotated[int, Field(ge=0)]
 class Slice(BaseModel):
     """A group of keys; unknown keys and wrong types are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 def explain(error: ValidationError, prefix: str = "", root: type[BaseModel] | None = None) -> str:
@@ -29,13 +29,13 @@ def explain(error: ValidationError, prefix: str = "", root: type[BaseModel] | No
     if problem["type"] == "extra_forbidden":
         return f"{key} is unknown{_nearest(problem['loc'], root)}"
     if problem["type"] == "value_error":
-        return f"{key}: {problem['ctx']['error']}" if key else str(problem["ctx"]["error"])
+        return f"{key}: {problem['ctx']['error']}" if problem["loc"] else str(problem["ctx"]["error"])
     message = problem["msg"].removeprefix("Input should be ")
     if problem["type"] == "string_pattern_mismatch":
         is_name = problem["ctx"]["pattern"] == NAME
         message = "lower-case letters, digits, '-' and '_'" if is_name else "64 hexadecimal digits"
     if problem["type"] in ("model_type", "dict_type"):
-        message = "a group of keys"
+        message = "an alias such as *demo" if key == "suite" else "a group of keys"
     return f"{key} is {problem['input']!r}, but should be {message}"
 
 

@@ -6,7 +6,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from dctdiff.errors import UserError
-from dctdiff.files import existing
+from dctdiff.files import existing_file
 from dctdiff.params.crop import Crop
 from dctdiff.params.download import Download
 from dctdiff.params.evaluate import Extractor, Reference
@@ -25,10 +25,10 @@ class Dataset(Slice):
 
 
 class Suite(Slice):
-    datasets: dict[Name, Dataset] = Field(description="image sets")
-    codecs: dict[Name, Codec] = Field(description="what networks see: DCT coefficients or pixels")
-    runs: dict[Name, Run] = Field(description="trained models")
-    cells: dict[Name, Cell] = Field(description="sampled and evaluated: the cells of the tables")
+    datasets: dict[Name, Dataset] = Field(min_length=1, description="image sets")
+    codecs: dict[Name, Codec] = Field(min_length=1, description="what networks see: DCT coefficients or pixels")
+    runs: dict[Name, Run] = Field(min_length=1, description="trained models")
+    cells: dict[Name, Cell] = Field(min_length=1, description="sampled and evaluated: the cells of the tables")
     round_trip: RoundTrip = Field(description="floor: held-out images through each codec")
     extractor: Extractor = Field(description="features behind every distance of the suite")
     report: Report = Field(description="look of the report; changes no number")
@@ -74,6 +74,13 @@ class Suite(Slice):
                 raise ValueError(
                     f"runs.{name}.batch_size is {run.batch_size}, but {run.dataset} has only {n_train} training images"
                 )
+        counts = {cell.reference: cell.n_images for cell in reversed(self.cells.values())}
+        for name, cell in self.cells.items():
+            if cell.n_images != counts[cell.reference]:
+                raise ValueError(
+                    f"cells.{name}.n_images is {cell.n_images}, but another cell on {cell.reference} has "
+                    f"{counts[cell.reference]}; distances compare only at equal n"
+                )
         for name, dataset in self.datasets.items():
             if dataset.crop.n_train and dataset.reference.n_images > dataset.crop.n_train:
                 raise ValueError(
@@ -91,8 +98,8 @@ class Params(Slice):
 def load_suite(path: str | Path) -> Suite:
     """The suite of a params.yaml, validated; a UserError names the first wrong key."""
     try:
-        document = yaml.safe_load(existing(path).read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+        document = yaml.safe_load(existing_file(path).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: {' '.join(str(error).split())}") from None
     if not isinstance(document, dict):
         raise UserError(f"{path} should hold the keys suites and suite, but found {document!r}")

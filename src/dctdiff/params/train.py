@@ -1,6 +1,6 @@
 """Params of the train stage: one run."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -8,7 +8,7 @@ from dctdiff.params.slice import Count, Name, Seed, Slice
 
 # These change how a run is executed or how far it goes, not its course: a run goes on from its
 # state when they change. Everything else is part of the fingerprint of the state.
-NOT_IN_FINGERPRINT = frozenset({"train_steps", "log_steps", "checkpoint_steps", "processes"})
+NOT_IN_FINGERPRINT = frozenset({"train_steps", "checkpoint_steps", "processes"})
 
 
 class Run(Slice):
@@ -25,7 +25,7 @@ class Run(Slice):
     batch_size: Count = Field(description="images per step, over all processes")
     lr: float = Field(gt=0, description="learning rate of AdamW after the warm-up")
     weight_decay: float = Field(ge=0, description="weight decay of AdamW, on all parameters")
-    betas: list[float] = Field(min_length=2, max_length=2, description="betas of AdamW")
+    betas: list[Annotated[float, Field(ge=0, lt=1)]] = Field(min_length=2, max_length=2, description="betas of AdamW")
     warmup_steps: int = Field(ge=0, description="steps over which lr rises linearly from 0")
     ema_rate: float = Field(ge=0, lt=1, description="decay of the averaged weights per step")
     mixed_precision: Literal["float32", "bf16", "fp16"] = Field(

@@ -5,21 +5,12 @@ from pathlib import PurePosixPath
 
 from PIL import Image
 
-from dctdiff.archive import (
-    decode_image,
-    encode_jpeg,
-    read_entries,
-    read_images,
-    write_archive,
-    write_grid,
-)
+from dctdiff.archive import decode_image, encode_jpeg, read_entries, write_archive, write_grid
 from dctdiff.command import parse_command, run_stage
 from dctdiff.cropping import random_crop
 from dctdiff.errors import UserError
 from dctdiff.params.crop import Crop
 from dctdiff.progress import progress
-
-N_GRID = 50
 
 
 def untouched(source: str, split: str, resolution: int) -> Iterator[tuple[str, bytes]]:
@@ -67,7 +58,7 @@ def main() -> None:
             n_images = crop.n_train if split == "train" else crop.n_heldout
             entries = random_crops(paths.source, split, crop, range(first, first + n_images))
         write_archive(path, entries, {**record, "split": split})
-    write_grid(paths.out_grid, read_images(paths.out_train, N_GRID))
+    write_grid(paths.out_grid, paths.out_train)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,16 @@
 """Measure the Frechet distance of an image set to a reference; write it with its protocol."""
 
 import json
+import zipfile
 
 import numpy as np
 
 import dctdiff.hardware
-from dctdiff.archive import read_images, read_record
+from dctdiff.archive import image_format, read_images, read_record
 from dctdiff.command import parse_command, run_stage
 from dctdiff.errors import UserError
 from dctdiff.features import load_extractor
-from dctdiff.files import existing, sha256, write_json
+from dctdiff.files import existing_file, sha256, write_json
 from dctdiff.frechet import Gaussian, fit, frechet_distance
 from dctdiff.params.evaluate import Extractor
 from dctdiff.progress import progress
@@ -17,10 +18,10 @@ from dctdiff.progress import progress
 
 def load_reference(path: str) -> tuple[Gaussian, dict]:
     try:
-        with np.load(existing(path)) as file:
+        with np.load(existing_file(path)) as file:
             protocol = json.loads(str(file["protocol"]))
             return Gaussian(file["mu"], file["sigma"], protocol["reference_n_images"]), protocol
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} is not a reference of this project ({error}); run its stage again") from None
 
 
@@ -49,6 +50,7 @@ def main() -> None:
         {
             "value": frechet_distance(fit(features), reference),
             "n_images": len(images),
+            "image_format": image_format(paths.images),
             "protocol": {**protocol, "reference_sha256": sha256(paths.reference)},
             "images": read_record(paths.images),
             "images_sha256": sha256(paths.images),

@@ -3,7 +3,6 @@
 import numpy as np
 import torch
 
-import dctdiff.hardware  # noqa: F401
 from dctdiff.archive import encode_jpeg, read_images, write_archive
 from dctdiff.codec import DCTCodec, PixelCodec
 from dctdiff.command import parse_command, run_stage

@@ -7,8 +7,7 @@ from pathlib import Path
 import torch
 from accelerate import PartialState
 
-import dctdiff.hardware  # noqa: F401
-from dctdiff.archive import encode_jpeg, read_entries, read_images, write_archive, write_grid
+from dctdiff.archive import encode_jpeg, read_entries, write_archive, write_grid
 from dctdiff.command import parse_command, run_stage
 from dctdiff.errors import UserError
 from dctdiff.files import sha256
@@ -19,7 +18,6 @@ from dctdiff.progress import progress
 from dctdiff.sampling import sample_images
 
 MODULE = "dctdiff.stages.sample"
-N_GRID = 50
 
 
 def share(n_images: int, rank: int, processes: int) -> range:
@@ -76,7 +74,7 @@ def main() -> None:
         write_archive(paths.out_samples, joined(parts), record)
         for part in parts:
             part.unlink()
-    write_grid(paths.out_grid, read_images(paths.out_samples, min(N_GRID, cell.n_images)))
+    write_grid(paths.out_grid, paths.out_samples)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 import numpy as np
 import torch
 
-import dctdiff.hardware  # noqa: F401
 from dctdiff import statistics
 from dctdiff.archive import read_images
 from dctdiff.codec import DCTCodec, zigzag

@@ -8,18 +8,16 @@ a rerun without a change costs seconds.
 import dataclasses
 import hashlib
 import json
-import shutil
 import signal
 from pathlib import Path
 
 import numpy as np
 
-import dctdiff.hardware  # noqa: F401
 from dctdiff.archive import read_images
 from dctdiff.closure import code_fingerprint
 from dctdiff.codec import zigzag
 from dctdiff.command import parse_command, run_stage
-from dctdiff.files import read_json, replacing, sha256
+from dctdiff.files import read_json, sha256, write_text
 from dctdiff.launch import process_rank, relaunch_with
 from dctdiff.model import ModelConfig, save_model
 from dctdiff.params.train import NOT_IN_FINGERPRINT, Run
@@ -89,11 +87,10 @@ def main() -> None:
     name = fingerprint(run, config, weights, sha256(paths.images))
     state_folder = Path(paths.out_weights).parent / "state" / name
 
-    ema = train(run, config, weights, read_images(paths.images), state_folder, stop_on_signals())
+    ema, log = train(run, config, weights, read_images(paths.images), state_folder, stop_on_signals())
     if process_rank() == 0:
         save_model(paths.out_weights, ema, config)
-        with replacing(paths.out_log) as temporary:
-            shutil.copyfile(state_folder / "log.jsonl", temporary)
+        write_text(paths.out_log, "".join(log))
 
 
 if __name__ == "__main__":
