@@ -36,6 +36,7 @@ def keys_table() -> str:
     """One row per key of a suite, from the models that validate it."""
     rows = ["| key | type | default | meaning |", "| :-- | :-- | :-- | :-- |"]
     rows.append("| `suite` | alias |  | the suite to run, e.g. `*demo` |")
+    rows.append("| `suites.<name>` | group |  | a suite: the keys below stand in it |")
     rows += key_rows(Suite, "")
     return "\n".join(rows)
 
@@ -74,6 +75,7 @@ def strip(path: Path, rows: int = 2) -> Image.Image:
 
 def main() -> None:
     results, docs = ROOT / "results", ROOT / "docs"
+    docs.mkdir(exist_ok=True)
     readme = existing(ROOT / "README.md").read_text(encoding="utf-8")
     readme = replaced(readme, "keys", keys_table())
     if "--keys-only" not in sys.argv:
