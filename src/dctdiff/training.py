@@ -33,9 +33,10 @@ def train(
     config: ModelConfig,
     weights: list[float],  # of the loss, one per value of a token; [1.0] for none
     images: np.ndarray,  # (N, R, R, 3) uint8
-    state_folder: Path,  # holds the latest state and the log
+    state_folder: Path,  # holds the latest state and a copy of its log
     stop: Callable[[], bool],  # asked after each step
-) -> dict[str, torch.Tensor]:  # the EMA weights after run.train_steps
+) -> tuple[dict[str, torch.Tensor], list[str]]:
+    """Returns the EMA weights after ``run.train_steps`` and the lines of the log."""
     # Build.
     accelerator = Accelerator(mixed_precision=PRECISION[run.mixed_precision], cpu=not torch.cuda.is_available())
     check_processes(run, accelerator.num_processes)
@@ -80,7 +81,7 @@ def train(
     bar = progress("train", run.train_steps, "steps", initial=state["step"])
     bar.disable = not accelerator.is_main_process
     while state["step"] < run.train_steps:
-        # Draw the global batch; each process takes its part.
+        # Draw: every process the global batch, of which it encodes its part.
         step, started = state["step"], time.monotonic()
         local = slice_of_process(run.batch_size, accelerator)
         x0, eps, t = training_batch(run, step, local, images, codec, device)
