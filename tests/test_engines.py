@@ -38,25 +38,28 @@ def test_both_engines_define_the_same_dag(tmp_path, suite):
     assert differences(snakemake, dvc) == []
 
 
-@pytest.mark.parametrize(
-    ("file", "line"),
-    [
-        ("dvc.yaml", "        - results/statistics/${item.codec}.json\n"),
-        ("dvc.yaml", "        - src/dctdiff/loss.py\n"),
-        ("dvc.yaml", "        - suite.datasets.${key}.reference\n"),
-        ("dvc.yaml", "      - results/training\n"),
-        ("workflow/rules/models.smk", "        statistics=run_statistics,\n"),
-        ("workflow/rules/models.smk", "        weights=cell_weights,\n"),
-    ],
-)
-def test_a_dropped_dependency_is_noticed(tmp_path, file, line):
+MODELS = "workflow/rules/models.smk"
+DROPPED = [
+    ("dvc.yaml", "        - results/statistics/${item.codec}.json\n", "inputs"),
+    ("dvc.yaml", "        - src/dctdiff/loss.py\n", "inputs"),
+    ("dvc.yaml", "      - results/training\n", "inputs"),
+    ("dvc.yaml", "        - results/params.valid\n", "inputs"),
+    ("dvc.yaml", "        - suite.datasets.${key}.reference\n", "params"),
+    (MODELS, "        statistics=run_statistics,\n", "inputs"),
+    (MODELS, "        weights=cell_weights,\n", "inputs"),
+    (MODELS, "        run=run_slice,\n", "params"),
+]
+
+
+@pytest.mark.parametrize(("file", "line", "field"), DROPPED)
+def test_a_dropped_dependency_is_noticed(tmp_path, file, line, field):
     folder = copy_project(tmp_path)
     edit(folder / file, line, "")
-    if file == "workflow/rules/models.smk":  # the command must still be writable
-        edit(folder / file, "{input.statistics}", "results/statistics/x.json") if "statistics" in line else edit(
-            folder / file, "{input.weights}", "x"
-        )
-    assert differences(stages_of(folder, "snakemake"), stages_of(folder, "dvc"))
+    if field == "inputs" and file == MODELS:  # the command must still be writable without it
+        name = line.split("=")[0].strip()
+        edit(folder / file, f"{{input.{name}}}", "elsewhere")
+    found = differences(stages_of(folder, "snakemake"), stages_of(folder, "dvc"))
+    assert any(f": {field}: " in difference for difference in found)
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ def quality_table(plan: dict, evaluations: dict[str, dict[str, dict]]) -> pd.Dat
                 evaluation = evaluations["round_trip"].get(name)
                 rows.append(floor_row(dataset, f"held-out images through {name}", evaluation, metric))
         rows += [
-            cell_row(plan, cell, evaluations["cells"].get(name), metric)
+            cell_row(cell, evaluations["cells"].get(name), metric)
             for name, cell in plan["cells"].items()
             if cell["reference"] == dataset
         ]
@@ -45,7 +45,7 @@ def floor_row(dataset: str, images: str, evaluation: dict | None, metric: str) -
     }
 
 
-def cell_row(plan: dict, cell: dict, evaluation: dict | None, metric: str) -> dict:
+def cell_row(cell: dict, evaluation: dict | None, metric: str) -> dict:
     return {
         "dataset": cell["reference"],
         "images": cell["run"],
