@@ -10,7 +10,7 @@
 PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-.PHONY: reproduce test env adopt commit closures docs lock lint
+.PHONY: reproduce test env adopt commit tables docs lock lint
 
 reproduce: env
 	snakemake --cores $(CORES)
@@ -40,10 +40,14 @@ adopt: env
 
 commit: env
 	snakemake --cores 1 --dry-run 2>&1 | grep -q "Nothing to be done" || { echo "error: Snakemake's outputs are not up to date; run make reproduce first"; exit 1; }
+	python -m dctdiff.stages.code --out_code results/code
 	dvc commit --force
 
-closures: env
-	python workflow/closures.py
+tables: env
+	python -m dctdiff.stages.plan --params params.yaml --out_plan results/plan.json
+	python -m dctdiff.stages.tables --plan results/plan.json --evaluations results/evaluations \
+	  --statistics results/statistics --logs results/training --out_tables results/tables
+	@echo "The tables are in results/tables."
 
 docs: env
 	python workflow/docs.py

@@ -2,23 +2,38 @@
 
 import io
 import os
-import tarfile
-import zipfile
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from dctdiff.archive import encode_jpeg, image_grid, read_images, read_record, write_archive
+from dctdiff.archive import (
+    class_labels,
+    count_images,
+    decode_image,
+    encode_jpeg,
+    image_batches,
+    image_grid,
+    image_names,
+    read_images,
+    read_record,
+    write_archive,
+    write_grid,
+)
 from dctdiff.errors import UserError
 from dctdiff.files import replacing, sha256, write_text
-from dctdiff.sources import folder_sha256, read_files
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
 
 
 def jpeg(value: int = 0, side: int = 8) -> bytes:
     return encode_jpeg(np.full((side, side, 3), value, dtype=np.uint8), 95)
+
+
+def encoded(image: Image.Image, format: str) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format)
+    return buffer.getvalue()
 
 
 def test_equal_content_gives_equal_bytes(tmp_path):
@@ -34,11 +49,33 @@ def test_a_subset_is_evenly_spaced_by_name(tmp_path):
     assert values.tolist() == pytest.approx([0, 40, 80, 120, 160], abs=2)
 
 
+@pytest.mark.parametrize("batch_size", [1, 3, 4, 7])
+def test_batches_give_the_same_images_in_order(tmp_path, batch_size):
+    write_archive(tmp_path / "a.zip", [(f"{i:02d}.jpg", jpeg(20 * i)) for i in reversed(range(10))], {})
+    batches = list(image_batches(tmp_path / "a.zip", batch_size, 7))
+    assert [len(batch) for batch in batches[:-1]] == [batch_size] * (len(batches) - 1)
+    assert np.array_equal(np.concatenate(batches), read_images(tmp_path / "a.zip", 7))
+    assert image_names(tmp_path / "a.zip", 7) == [f"{i:02d}.jpg" for i in (0, 1, 2, 4, 5, 7, 8)]
+    assert (count_images(tmp_path / "a.zip"), count_images(tmp_path / "a.zip", 7)) == (10, 7)
+
+
+def test_only_one_batch_is_decoded_at_a_time(tmp_path):
+    write_archive(tmp_path / "a.zip", [("0.jpg", jpeg()), ("1.jpg", jpeg()), ("2.jpg", b"broken")], {})
+    batches = image_batches(tmp_path / "a.zip", 2)
+    assert next(batches).shape == (2, 8, 8, 3)
+    with pytest.raises(UserError, match=r"a\.zip: 2\.jpg cannot be decoded"):
+        next(batches)
+
+
+def test_too_few_images_are_noticed_before_any_is_decoded(tmp_path):
+    write_archive(tmp_path / "a.zip", [("0.jpg", b"broken")], {})
+    with pytest.raises(UserError, match="holds 1 images, but n_images is 2"):
+        image_batches(tmp_path / "a.zip", 1, 2)
+
+
 def test_jpeg_is_what_pil_writes_by_default():
     """Protocol point 2: quality 75, chroma 4:2:0."""
-    buffer = io.BytesIO()
-    Image.fromarray(IMAGE).save(buffer, "JPEG")
-    assert encode_jpeg(IMAGE, 75) == buffer.getvalue()
+    assert encode_jpeg(IMAGE, 75) == encoded(Image.fromarray(IMAGE), "JPEG")
 
 
 @pytest.mark.parametrize(
@@ -57,6 +94,43 @@ def test_bad_images_are_named(tmp_path, entries, message):
         read_images(tmp_path / "a.zip")
 
 
+def test_a_broken_png_is_named():
+    """Pillow raises a SyntaxError where the length of a chunk is wrong."""
+    content = bytearray(encoded(Image.fromarray(IMAGE), "PNG"))
+    content[content.index(b"IDAT") - 1] = 0
+    with pytest.raises(UserError, match=r"x\.png cannot be decoded"):
+        decode_image(bytes(content), "x.png")
+
+
+@pytest.mark.parametrize(
+    ("mode", "format"),
+    [("RGBA", "PNG"), ("P", "PNG"), ("LA", "PNG"), ("I;16", "PNG"), ("1", "PNG"), ("CMYK", "JPEG")],
+)
+def test_other_modes_are_refused(mode, format):
+    grey = Image.fromarray(IMAGE[..., 0])
+    image = Image.fromarray(IMAGE[..., 0].astype(np.uint16)) if mode == "I;16" else grey.convert(mode)
+    with pytest.raises(UserError, match=f"x has the mode {mode}, but RGB or L is expected; convert"):
+        decode_image(encoded(image, format), "x")
+
+
+def test_grey_images_have_three_equal_channels():
+    decoded = decode_image(encoded(Image.fromarray(IMAGE[..., 0]), "PNG"), "x")
+    assert np.array_equal(decoded, IMAGE[..., :1].repeat(3, axis=2))
+
+
+def test_classes_are_folders_or_what_stands_before_the_first_underscore():
+    labels, classes = class_labels(["dog/1_a.jpg", "cat/x/2.jpg", "dog/0.jpg"])
+    assert (labels.tolist(), labels.dtype, classes) == ([1, 0, 1], np.int64, ["cat", "dog"])
+    labels, classes = class_labels(["10_img_1.jpg", "9_img_2.jpg", "10_img_3.jpg"])
+    assert (labels.tolist(), classes) == ([0, 1, 0], ["10", "9"])  # sorted as text (protocol point 4)
+
+
+@pytest.mark.parametrize("name", ["1.jpg", "_1.jpg", "/1.jpg"])
+def test_a_name_without_a_class_is_refused(name):
+    with pytest.raises(UserError, match=f"{name} does not tell its class"):
+        class_labels(["cat/1.jpg", name])
+
+
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     write_text(tmp_path / "a.txt", "old")
     with pytest.raises(RuntimeError), replacing(tmp_path / "a.txt") as temporary:
@@ -66,46 +140,28 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     assert (tmp_path / "a.txt").read_text() == "old"
 
 
-def test_sources_of_all_kinds_give_the_same_images(tmp_path):
-    folder = tmp_path / "folder"
-    (folder / "cat").mkdir(parents=True)
-    for i in range(3):
-        (folder / "cat" / f"{i}.jpg").write_bytes(jpeg(i))
-    (folder / "note.txt").write_text("not an image")
-    with tarfile.open(tmp_path / "a.tar.xz", "w:xz") as archive:
-        archive.add(folder, ".")
-    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
-        for path in sorted(folder.rglob("*.jpg"), reverse=True):
-            archive.write(path, path.relative_to(folder))
-    expected = [(f"cat/{i}.jpg", jpeg(i)) for i in range(3)]
-    assert list(read_files(str(folder), folder_sha256(folder))) == expected
-    for name in ("a.tar.xz", "a.zip"):
-        assert list(read_files(str(tmp_path / name), sha256(tmp_path / name))) == expected
-
-
-def test_a_truncated_archive_is_named_even_with_its_own_digest(tmp_path):
-    whole, half = tmp_path / "a.tar.xz", tmp_path / "half.tar.xz"
-    (tmp_path / "0.jpg").write_bytes(os.urandom(100_000))
-    with tarfile.open(whole, "w:xz") as archive:
-        archive.add(tmp_path / "0.jpg", "0.jpg")
-    half.write_bytes(whole.read_bytes()[:50_000])
-    with pytest.raises(UserError, match=r"half\.tar\.xz is broken after 0 images .*; download it again"):
-        list(read_files(str(half), sha256(half)))
-
-
-def test_a_wrong_digest_and_a_page_for_an_archive_are_named(tmp_path):
-    page = tmp_path / "a.zip"
-    page.write_text("<html>quota exceeded</html>")
-    with pytest.raises(UserError, match="download it again"):
-        list(read_files(str(page), "0" * 64))
-    with pytest.raises(UserError, match="neither a folder nor a zip or tar"):
-        list(read_files(str(page), sha256(page)))
-    with pytest.raises(UserError, match="does not exist"):
-        list(read_files(str(tmp_path / "absent.zip"), "0" * 64))
-
-
 def test_grid_places_images_row_by_row():
     images = np.stack([np.full((2, 2, 3), value, dtype=np.uint8) for value in (10, 20, 30)])
     grid = np.asarray(image_grid(images, columns=2, zoom=1))
     assert grid.shape == (5, 5, 3)
     assert (grid[0, 0, 0], grid[0, 3, 0], grid[3, 0, 0], grid[3, 3, 0]) == (10, 20, 30, 255)
+
+
+@pytest.mark.parametrize(
+    ("side", "n_images", "size"),
+    [
+        (32, 60, (658, 328)),  # 10 x 5, twice as large
+        (32, 3, (658, 64)),
+        (64, 60, (649, 324)),
+        (256, 60, (1027, 1027)),  # 4 x 4
+        (512, 3, (1025, 1025)),  # 2 x 2
+        (2000, 1, (2000, 2000)),
+    ],
+)
+def test_the_picture_of_an_archive_stays_small(tmp_path, side, n_images, size):
+    content = jpeg(100, side)
+    write_archive(tmp_path / "a.zip", [(f"{i:02d}.jpg", content) for i in range(n_images)], {})
+    write_grid(tmp_path / "a.png", tmp_path / "a.zip")
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.size == size
+        assert picture.getpixel((0, 0)) == pytest.approx((100, 100, 100), abs=2)

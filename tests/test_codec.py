@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from dctdiff.codec import DCTCodec, PixelCodec, encoding_matrix, zigzag
+from dctdiff.codec import (
+    DCTCodec,
+    PixelCodec,
+    doubled,
+    encoding_matrix,
+    rgb_images,
+    transform_blocks,
+    ycbcr_planes,
+    zigzag,
+)
 
 
 def random_images(n: int, resolution: int) -> torch.Tensor:
@@ -120,3 +129,33 @@ def test_pixels_round_trip_exactly():
     encoded = codec.encode(images)
     assert encoded.min() >= -1 and encoded.max() <= 1
     assert torch.equal(codec.decode(encoded), images)
+
+
+def test_planes_are_centred_and_come_back():
+    images = random_images(2, 6)
+    red, green, blue = images[1, 2, 3].tolist()
+    y, cb, cr = ycbcr_planes(images)[1, :, 2, 3].tolist()
+    assert y == pytest.approx(0.299 * red + 0.587 * green + 0.114 * blue - 128, abs=1e-5)
+    assert cb == pytest.approx(-0.168736 * red - 0.331264 * green + 0.5 * blue, abs=1e-5)
+    assert cr == pytest.approx(0.5 * red - 0.418688 * green - 0.081312 * blue, abs=1e-5)
+    lost = images.int() - rgb_images(ycbcr_planes(images)).int()
+    assert lost.min() >= 0 and lost.max() <= 1  # the matrices are inverse to six digits, and bytes are truncated
+    grey = images[..., :1].expand(-1, -1, -1, 3)
+    assert torch.equal(rgb_images(ycbcr_planes(grey)), grey)
+
+
+def test_each_block_is_transformed_on_its_own():
+    rng = np.random.default_rng(0)
+    planes, matrix = rng.normal(size=(2, 3, 6, 9)), rng.normal(size=(2, 3))
+    result = transform_blocks(torch.from_numpy(planes), torch.from_numpy(matrix)).numpy()
+    assert result.shape == (2, 3, 4, 6)
+    for row in range(2):
+        for column in range(3):
+            block = planes[1, 2, 3 * row : 3 * row + 3, 3 * column : 3 * column + 3]
+            expected = matrix @ block @ matrix.T
+            assert result[1, 2, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2] == pytest.approx(expected)
+
+
+def test_doubling_replicates_edges():
+    row = doubled(torch.tensor([[[[0.0, 4.0, 8.0]]]]))[0, 0]
+    assert row[0].tolist() == row[1].tolist() == [0, 1, 3, 5, 7, 8]

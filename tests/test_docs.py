@@ -16,8 +16,3 @@ def test_the_table_of_keys_is_current():
     docs = load("docs")
     readme = (ROOT / "README.md").read_text()
     assert docs.replaced(readme, "keys", docs.keys_table()) == readme, "run make docs"
-
-
-def test_dvc_yaml_lists_the_current_closures():
-    text = (ROOT / "dvc.yaml").read_text()
-    assert load("closures").renewed(text) == text, "run make closures"

@@ -1,9 +1,10 @@
 """Draws depend on (seed, purpose, index) and on nothing else."""
 
 import numpy as np
+import pytest
 import torch
 
-from dctdiff.draws import batch_indices, normal_per_image, seed_from
+from dctdiff.draws import batch_indices, label_per_image, normal_per_image, normal_streams, seed_from
 
 
 def test_noise_of_an_image_does_not_depend_on_its_batch():
@@ -15,6 +16,41 @@ def test_noise_of_an_image_does_not_depend_on_its_batch():
     )
     assert torch.equal(whole, parts)
     assert abs(whole.mean()) < 0.5
+
+
+def test_streams_go_on_per_image_and_start_like_the_single_draw():
+    draw = normal_streams(1, "noise", range(6), (3, 4))
+    whole = [draw(), draw()]
+    draw_part = normal_streams(1, "noise", [4, 2], (3, 4))
+    assert torch.equal(whole[0], normal_per_image(1, "noise", range(6), (3, 4)))
+    assert all(torch.equal(draw_part(), both[[4, 2]]) for both in whole)
+    assert not torch.isclose(whole[0], whole[1]).any()
+
+
+def test_noise_of_streams_is_standard_normal_and_independent():
+    draw = normal_streams(2, "step noise", range(50), (20, 20))
+    first, second = draw(), draw()
+    n = first.numel()
+    assert abs(first.mean()) < 5 / n**0.5
+    assert abs(first.square().mean() - 1) < 5 * (2 / n) ** 0.5
+    assert abs((first * second).mean()) < 5 / n**0.5
+    assert abs((first[1:] * first[:-1]).mean()) < 5 / n**0.5
+
+
+def test_labels_have_the_frequencies_of_the_classes():
+    """Protocol point 33."""
+    counts = (100, 0, 300, 600)
+    labels = label_per_image(1, range(4000), counts)
+    found = np.bincount(labels, minlength=4)
+    assert labels.dtype == np.int64
+    assert found[1] == 0
+    assert found / 4000 == pytest.approx(np.array(counts) / 1000, abs=0.03)
+
+
+def test_the_label_of_an_image_depends_on_seed_and_index_only():
+    labels = label_per_image(1, range(40), (5, 5, 5))
+    assert label_per_image(1, [30, 7], (5, 5, 5)).tolist() == labels[[30, 7]].tolist()
+    assert label_per_image(2, range(40), (5, 5, 5)).tolist() != labels.tolist()
 
 
 def test_seed_purpose_and_index_all_matter():

@@ -5,14 +5,15 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
-from engines import copy_project, differences, edit, run, stages_of
+from engines import ROOT, copy_project, differences, edit, run, stages_of
 
-TABLES = [f"{name}.{form}" for name in ("quality", "statistics", "training") for form in ("csv", "md", "tex")]
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 
 
 def tables(folder: Path) -> dict[str, bytes]:
-    return {name: (folder / "results/tables" / name).read_bytes() for name in TABLES}
+    return {path.name: path.read_bytes() for path in (folder / "results/tables").iterdir()}
 
 
 def snakemake_would_run(folder: Path) -> set[str]:
@@ -30,36 +31,61 @@ def dvc_runs(folder: Path, *options: str) -> set[str]:
     return {name.partition("@")[0] for name in re.findall(r"Running stage '([^']+)'", output)}
 
 
-@pytest.mark.parametrize("suite", ["demo", "micro", "cifar10"])
+def dag_differences(folder: Path) -> list[str]:
+    params = yaml.safe_load((folder / "params.yaml").read_text())
+    return differences(stages_of(folder, "snakemake"), stages_of(folder, "dvc"), params)
+
+
+@pytest.mark.parametrize("suite", PARAMS["suites"])
 def test_both_engines_define_the_same_dag(tmp_path, suite):
-    folder = copy_project(tmp_path, suite)
-    snakemake, dvc = stages_of(folder, "snakemake"), stages_of(folder, "dvc")
-    assert len(snakemake) > 10
-    assert differences(snakemake, dvc) == []
+    assert dag_differences(copy_project(tmp_path, suite)) == []
+
+
+def test_both_engines_import_what_is_published(tmp_path):
+    """Weights and reference come from files: Snakemake then waits for no images, DVC has no conditions."""
+    folder = copy_project(tmp_path)
+    dct = "{file: a.pth, resolution: 32, block_size: 4, kept_coefficients: 9, eta: 240.0}"
+    pixel = "{file: b.pth, resolution: 32, patch_size: 8}"
+    edit_micro(folder, "weights: trained", f"weights: published\n        release: {dct}")
+    edit_micro(folder, "codec: micro32-pixel, snr", f"release: {pixel}, codec: micro32-pixel, snr")
+    edit_micro(folder, "reference: {n_images: 64}", "reference: {file: stats.npz}")
+    assert dag_differences(folder) == []
+    snakemake = stages_of(folder, "snakemake")
+    assert snakemake["weights@micro32-dctdiff"].command.startswith("python -m dctdiff.stages.weights_published ")
+    for name in ("weights@micro32-dctdiff", "reference@micro32"):
+        assert not [path for path in snakemake[name].inputs if not path.startswith("src/")]
 
 
 MODELS = "workflow/rules/models.smk"
 DROPPED = [
-    ("dvc.yaml", "        - results/statistics/${item.codec}.json\n", "inputs"),
-    ("dvc.yaml", "        - src/dctdiff/loss.py\n", "inputs"),
-    ("dvc.yaml", "      - results/training\n", "inputs"),
-    ("dvc.yaml", "        - results/params.valid\n", "inputs"),
-    ("dvc.yaml", "        - suite.datasets.${key}.reference\n", "params"),
-    (MODELS, "        statistics=run_statistics,\n", "inputs"),
-    (MODELS, "        weights=cell_weights,\n", "inputs"),
-    (MODELS, "        run=run_slice,\n", "params"),
+    ("dvc.yaml", "        - results/statistics/codecs/${item.codec}.json\n"),
+    ("dvc.yaml", "        - results/code/sample.txt\n"),
+    ("dvc.yaml", "      - results/training\n"),
+    ("dvc.yaml", "        - results/runs/${key}/checkpoints\n        - data/${item.reference}/reference.npz\n"),
+    ("dvc.yaml", " ${item.reference}\n"),
+    ("dvc.yaml", " ${suite.extractor}\n"),
+    (MODELS, "        statistics=weights_statistics,\n"),
+    (MODELS, "        code=weights_code,\n"),
+    (MODELS, " {params.extractor_arguments}"),
 ]
 
 
-@pytest.mark.parametrize(("file", "line", "field"), DROPPED)
-def test_a_dropped_dependency_is_noticed(tmp_path, file, line, field):
+@pytest.fixture(scope="module")
+def micro_stages(tmp_path_factory):
+    folder = copy_project(tmp_path_factory.mktemp("micro"))
+    return {engine: stages_of(folder, engine) for engine in ("snakemake", "dvc")}
+
+
+@pytest.mark.parametrize(("file", "text"), DROPPED)
+def test_a_dropped_dependency_is_noticed(tmp_path, micro_stages, file, text):
+    """An input, or a slice of params.yaml, which stands in the command."""
     folder = copy_project(tmp_path)
-    edit(folder / file, line, "")
-    if field == "inputs" and file == MODELS:  # the command must still be writable without it
-        name = line.split("=")[0].strip()
-        edit(folder / file, f"{{input.{name}}}", "elsewhere")
-    found = differences(stages_of(folder, "snakemake"), stages_of(folder, "dvc"))
-    assert any(f": {field}: " in difference for difference in found)
+    edit(folder / file, text, "\n" if text.endswith("}\n") else "")
+    engine = "dvc" if file == "dvc.yaml" else "snakemake"
+    stages = {**micro_stages, engine: stages_of(folder, engine)}
+    field = ": command: " if text.startswith((" $", " {")) else ": inputs: "
+    found = differences(**stages, params={"suite": PARAMS["suites"]["micro"]})
+    assert any(field in difference for difference in found)
 
 
 @pytest.fixture(scope="module")
@@ -88,13 +114,14 @@ def test_an_evaluation_carries_its_protocol(finished):
 def test_the_report_is_self_contained_and_complete(finished):
     report = (finished[0] / "results/report/index.html").read_text()
     assert not re.search(r'(src|href)="(?!data:|#)', report)
-    for name in ("micro-dct-dpm", "micro-dct-euler", "micro-uvit-dpm", "micro32-dctdiff", "micro32-uvit"):
+    for name in ("micro-dct-dpm", "micro-dct-best", "micro-uvit-dpm", "micro32-dctdiff", "micro32-uvit", "best of 2"):
         assert name in report
 
 
 def test_the_work_of_one_engine_is_valid_for_the_other(finished):
     by_snakemake, by_dvc = finished
     assert snakemake_would_run(by_snakemake) == set()
+    run(by_snakemake, "python", "-m", "dctdiff.stages.code", "--out_code", "results/code")
     run(by_snakemake, "dvc", "commit", "--force", "--quiet")
     assert dvc_runs(by_snakemake, "--dry") == set()
 
@@ -106,13 +133,15 @@ def test_the_work_of_one_engine_is_valid_for_the_other(finished):
 
 RESULTS = {"tables", "report"}
 EDITS = [
-    ("nfe: 3", "nfe: 4", {"plan", "sample", "evaluate", *RESULTS}),
-    ("lr: 0.001", "lr: 0.002", {"plan", "train", "sample", "evaluate", *RESULTS}),
+    ("nfe: 3, n_images: 8", "nfe: 4, n_images: 8", {"plan", "select", "sample", "evaluate", *RESULTS}),
+    ("lr: 0.001", "lr: 0.002", {"plan", "weights", "select", "sample", "evaluate", *RESULTS}),
+    ("times: [0.1", "times: [0.2", {"plan", "spectrum", *RESULTS}),
+    ("bound: 0.5", "bound: 9.5", {"plan", "truncation", *RESULTS}),
+    ("value: 7", "value: 8", {"plan", *RESULTS}),
     ("dpi: 60", "dpi: 61", {"report"}),
-    ("kept_coefficients: 9", "kept_coefficients: 8",
-     {"plan", "statistics", "round_trip", "evaluate_round_trip", "train", "sample", "evaluate", *RESULTS}),
     ("feature_resolution: 32", "feature_resolution: 64",
-     {"reference", "evaluate_heldout", "evaluate_round_trip", "evaluate", *RESULTS}),
+     {"reference", "truncation", "upsampling", "select", "sample", "evaluate_heldout", "evaluate_round_trip",
+      "evaluate", *RESULTS}),
 ]  # fmt: skip
 
 
@@ -135,28 +164,32 @@ def test_snakemake_reruns_only_what_depends_on_an_edit(finished, old, new, expec
 def test_dvc_reruns_only_what_depends_on_an_edit(finished):
     by_dvc = finished[1]
     before = tables(by_dvc)
-    edit_micro(by_dvc, "nfe: 3", "nfe: 4")
+    edit_micro(by_dvc, "nfe: 2", "nfe: 4")
     assert dvc_runs(by_dvc) == {"validate", "plan", "sample", "evaluate", *RESULTS}
     assert tables(by_dvc)["quality.csv"] != before["quality.csv"]
     assert tables(by_dvc)["training.csv"] == before["training.csv"]
     edit_micro(by_dvc, "dpi: 60", "dpi: 61")
     assert dvc_runs(by_dvc) == {"validate", "report"}
+    edit(by_dvc / "src/dctdiff/samplers.py", "import itertools", "import itertools  # a comment")
+    assert dvc_runs(by_dvc) == {"code"}
+    edit(by_dvc / "src/dctdiff/figures.py", "import numpy as np", "import numpy as np\n\nUNUSED = 0")
+    assert dvc_runs(by_dvc) == {"code", "report"}
 
 
 def test_a_comment_in_the_code_costs_seconds_and_a_change_trains_anew(finished):
     by_snakemake, _ = finished
     weights = by_snakemake / "results/runs/micro32-dctdiff"
     states = {path.name for path in (weights / "state").iterdir()}
-    before = (weights / "ema.safetensors").read_bytes()
+    before = (weights / "last.safetensors").read_bytes()
     edit(by_snakemake / "src/dctdiff/loss.py", "import torch", "import torch  # a comment")
     assert "train" in snakemake_would_run(by_snakemake)
-    output = run(by_snakemake, "snakemake", "--cores", "2", "results/runs/micro32-dctdiff/ema.safetensors")
+    output = run(by_snakemake, "snakemake", "--cores", "2", "results/runs/micro32-dctdiff/last.safetensors")
     assert {path.name for path in (weights / "state").iterdir()} == states
     assert "6/6 steps" in output and " 0/6 steps" not in output
-    assert (weights / "ema.safetensors").read_bytes() == before
+    assert (weights / "last.safetensors").read_bytes() == before
 
     edit(by_snakemake / "src/dctdiff/loss.py", "predicted.float() - eps", "eps - predicted.float()")
-    run(by_snakemake, "snakemake", "--cores", "2", "results/runs/micro32-dctdiff/ema.safetensors")
+    run(by_snakemake, "snakemake", "--cores", "2", "results/runs/micro32-dctdiff/last.safetensors")
     assert len(list((weights / "state").iterdir())) == len(states) + 1
 
 

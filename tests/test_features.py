@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dctdiff.errors import UserError
-from dctdiff.features import load_extractor
+from dctdiff.features import evenly_spaced, load_extractor
 from dctdiff.frechet import fit, frechet_distance
 
 CPU = torch.device("cpu")
@@ -14,14 +14,39 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), dtype=np.uint
 
 def features(images: np.ndarray, batch_size: int) -> np.ndarray:
     extractor = load_extractor("efficientnet-lite0", 64, CPU)
-    return extractor.features(images, batch_size, CPU, lambda n: None)
+    batches = (images[start : start + batch_size] for start in range(0, len(images), batch_size))
+    return extractor.features(batches, CPU, lambda n: None)
 
 
-def test_features_do_not_depend_on_the_batch_size():
+def test_the_batch_size_changes_no_bit_of_the_features():
     whole = features(IMAGES, 6)
     assert whole.shape == (6, 1280)
-    assert np.allclose(whole, features(IMAGES, 4), atol=1e-4)
+    for batch_size in (1, 4, 5):
+        assert np.array_equal(whole, features(IMAGES, batch_size))
     assert whole.std(axis=0).max() > 0.1
+
+
+def test_features_come_one_batch_at_a_time():
+    extractor = load_extractor("efficientnet-lite0", 32, CPU)
+    seen, told = [], []
+
+    def batches():
+        for start in (0, 2, 4):
+            seen.append(start)
+            yield IMAGES[start : start + 2]
+
+    features = extractor.feature_batches(batches(), CPU, told.append)
+    assert next(features).shape == (2, extractor.dim)
+    assert (seen, told) == ([0], [2])
+    assert len(list(features)) == 2
+    assert told == [2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("n", "at_most", "expected"), [(3, 5, [0, 1, 2]), (5, 5, [0, 1, 2, 3, 4]), (10, 4, [0, 2, 5, 7])]
+)
+def test_an_even_choice(n, at_most, expected):
+    assert evenly_spaced(n, at_most).tolist() == expected
 
 
 def test_the_distance_grows_with_the_damage():

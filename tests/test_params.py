@@ -41,7 +41,7 @@ MISTAKES = [
     ("suite.codecs.micro32-dct.kept_coefficients", 17, "kept_coefficients is 17, but should be at most 16"),
     ("suite.codecs.micro32-dct.patch_size", 4, "space dct needs block_size and kept_coefficients, and no patch_size"),
     ("suite.codecs.micro32-dct.n_images", 129, "n_images is 129, but micro32 has only 128 training images"),
-    ("suite.cells.micro-dct-dpm.sampler", "ddim2", "sampler is 'ddim2', but should be 'dpm_solver' or 'euler_ode'"),
+    ("suite.cells.micro-dct-dpm.sampler", "ddim2", "sampler is 'ddim2', but should be 'dpm_solver', 'euler_ode'"),
     ("suite.cells.Upper", {}, "Upper"),
     ("suite.extractor.feature_resolution", 16, "feature_resolution is 16, but should be greater than or equal to 32"),
     ("suite.report", "yes", "suite.report is 'yes', but should be a group of keys"),

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from dctdiff.errors import UserError
 from dctdiff.files import existing, replacing, write_text
+from dctdiff.params.slice import without_none
 from dctdiff.params.suite import Suite
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,16 +45,24 @@ def keys_table() -> str:
 def key_rows(model: type[BaseModel], prefix: str) -> list[str]:
     rows = []
     for name, field in model.model_fields.items():
-        key, annotation = f"{prefix}{name}", field.annotation
-        if typing.get_origin(annotation) is dict:
-            inner = typing.get_args(annotation)[1]
-            rows += [f"| `{key}.<name>` | group |  | {field.description} |", *key_rows(inner, f"{key}.<name>.")]
-        elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            rows += [f"| `{key}` | group |  | {field.description} |", *key_rows(annotation, f"{key}.")]
-        else:
-            default = "" if field.is_required() or field.default is None else f"`{field.default}`"
-            rows.append(f"| `{key}` | {type_name(annotation)} | {default} | {field.description} |")
+        default = "" if field.is_required() or field.default in (None, {}, []) else f"`{field.default}`"
+        rows += rows_of(f"{prefix}{name}", without_none(field.annotation), default, field.description)
     return rows
+
+
+def rows_of(key: str, annotation, default: str, description: str) -> list[str]:
+    """The row of a key, and those of the keys within it."""
+    if typing.get_origin(annotation) is dict:
+        return rows_of(f"{key}.<name>", typing.get_args(annotation)[1], default, description)
+    if typing.get_origin(annotation) is list and is_model(typing.get_args(annotation)[0]):
+        return rows_of(f"{key}[]", typing.get_args(annotation)[0], default, description)
+    if is_model(annotation):
+        return [f"| `{key}` | group |  | {description} |", *key_rows(annotation, f"{key}.")]
+    return [f"| `{key}` | {type_name(annotation)} | {default} | {description} |"]
+
+
+def is_model(annotation) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def type_name(annotation) -> str:

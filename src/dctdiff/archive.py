@@ -8,7 +8,7 @@ to use the images elsewhere, e.g. with ``python -m pytorch_fid``.
 import io
 import json
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,12 @@ from dctdiff.errors import UserError
 from dctdiff.files import existing_file, replacing
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-N_GRID, GRID_COLUMNS = 50, 10
+IMAGE_MODES = ("RGB", "L")
+# What Pillow raises at broken bytes; SyntaxError comes from its PNG reader.
+BROKEN_IMAGE = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
+BATCH_SIZE = 100  # images decoded at a time when all are wanted
+GRID_COLUMNS, GRID_ROWS = 10, 5  # at most
+GRID_SIDE = 1100  # pixels, at most
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold: archives carry no dates
 
 
@@ -63,36 +68,98 @@ def image_format(path: str | Path) -> str:
         return image.format
 
 
-def read_images(path: str | Path, n_images: int | None = None) -> np.ndarray:
-    """Decode ``n_images`` (None: all), evenly spaced by name: ``(N, H, W, 3)`` uint8."""
+def image_names(path: str | Path, n_images: int | None = None) -> list[str]:
+    """Names in order, at least one; ``n_images`` of them (None: all), evenly spaced."""
     with open_archive(path) as archive:
         names = sorted(archive.namelist())
-        if not names:
-            raise UserError(f"{path} holds no image; run the stage that writes it again")
-        if n_images is not None:
-            if n_images > len(names):
-                raise UserError(f"{path} holds {len(names)} images, but n_images is {n_images}; lower it")
-            names = [names[index * len(names) // n_images] for index in range(n_images)]
-        first = decode_image(_member(archive, names[0]), names[0])
-        images = np.empty((len(names), *first.shape), dtype=np.uint8)
-        for index, name in enumerate(names):
-            image = decode_image(_member(archive, name), name)
-            if image.shape != first.shape:
-                raise UserError(
-                    f"{path}: {name} has the shape {image.shape}, but {names[0]} has {first.shape}; "
-                    "all images of a set need one size: crop them first"
-                )
-            images[index] = image
+    if not names:
+        raise UserError(f"{path} holds no image; run the stage that writes it again")
+    if n_images is None:
+        return names
+    if n_images > len(names):
+        raise UserError(f"{path} holds {len(names)} images, but n_images is {n_images}; lower it")
+    return [names[index * len(names) // n_images] for index in range(n_images)]
+
+
+def count_images(path: str | Path, n_images: int | None = None) -> int:
+    """How many images ``image_batches`` gives in all; a UserError if there are fewer than ``n_images``."""
+    return len(image_names(path, n_images))
+
+
+def image_batches(path: str | Path, batch_size: int, n_images: int | None = None) -> Iterator[np.ndarray]:
+    """Decode the images of ``image_names`` in order: ``(n, R, R, 3)`` uint8, n = ``batch_size`` or the rest.
+
+    Only one batch is held at a time. All images must have one size.
+    """
+    return _decoded_batches(path, image_names(path, n_images), batch_size)
+
+
+def _decoded_batches(path: str | Path, names: list[str], batch_size: int) -> Iterator[np.ndarray]:
+    shape = None
+    with open_archive(path) as archive:
+        for start in range(0, len(names), batch_size):
+            images = []
+            for name in names[start : start + batch_size]:
+                image = decode_image(_member(archive, name), f"{path}: {name}")
+                shape = shape or image.shape
+                if image.shape != shape:
+                    raise UserError(
+                        f"{path}: {name} has the shape {image.shape}, but {names[0]} has {shape}; "
+                        "all images of a set need one size: crop them first"
+                    )
+                images.append(image)
+            yield np.stack(images)
+
+
+def read_images(path: str | Path, n_images: int | None = None) -> np.ndarray:
+    """All images of ``image_batches`` at once: ``(N, R, R, 3)`` uint8."""
+    images, done = None, 0
+    for batch in image_batches(path, BATCH_SIZE, n_images):
+        if images is None:
+            images = np.empty((count_images(path, n_images), *batch.shape[1:]), dtype=np.uint8)
+        images[done : done + len(batch)] = batch
+        done += len(batch)
     return images
 
 
 def decode_image(content: bytes, name: str) -> np.ndarray:
-    """``(H, W, 3)`` uint8 of any file that Pillow reads; ``name`` is for the error."""
+    """``(H, W, 3)`` uint8 of an RGB or grey image file; ``name`` is for the error.
+
+    Other modes (transparency, palettes, CMYK, 16 bit) have no RGB values of their own: what a
+    conversion gives depends on the program, so it is left to whoever owns the images.
+    """
     try:
         with Image.open(io.BytesIO(content)) as image:
+            if image.mode not in IMAGE_MODES:
+                raise UserError(
+                    f"{name} has the mode {image.mode}, but {' or '.join(IMAGE_MODES)} is expected; "
+                    "convert this file to RGB and save it again"
+                )
             return np.asarray(image.convert("RGB"))
-    except (OSError, ValueError) as error:
+    except BROKEN_IMAGE as error:
         raise UserError(f"{name} cannot be decoded ({error}); replace or remove this file") from None
+
+
+def class_labels(names: list[str]) -> tuple[np.ndarray, list[str]]:
+    """Labels ``(len(names),)`` int64 of image names, and the class of each label (protocol point 4).
+
+    The class is the top folder of a name, or without a folder the part before the first "_".
+    Labels count the sorted classes.
+    """
+    classes_of_names = [_class_of(name) for name in names]
+    classes = sorted(set(classes_of_names))
+    label = {name: index for index, name in enumerate(classes)}
+    return np.array([label[name] for name in classes_of_names], dtype=np.int64), classes
+
+
+def _class_of(name: str) -> str:
+    separator = "/" if "/" in name else "_"
+    class_name, found, _ = name.partition(separator)
+    if not (class_name and found):
+        raise UserError(
+            f"{name} does not tell its class; put it into a folder named after the class, or name it class_number.jpg"
+        )
+    return class_name
 
 
 def encode_jpeg(image: np.ndarray, quality: int) -> bytes:
@@ -114,10 +181,12 @@ def image_grid(images: np.ndarray, columns: int, zoom: int) -> Image.Image:
 
 
 def write_grid(path: str | Path, archive: str | Path) -> None:
-    """A PNG of at most 50 images of an archive to look at; small images are drawn larger."""
-    with open_archive(archive) as file:
-        n_images = min(N_GRID, len(file.namelist()))
-    images = read_images(archive, n_images)
-    zoom = max(1, 64 // images.shape[1])
+    """A PNG of some images of an archive to look at; small images are drawn larger, of large ones fewer."""
+    n_images = count_images(archive)
+    side = next(image_batches(archive, 1, 1)).shape[1]
+    zoom = max(1, 64 // side)
+    fitting = max(1, GRID_SIDE // (zoom * (side + 1)))
+    columns, rows = min(GRID_COLUMNS, fitting), min(GRID_ROWS, fitting)
+    images = read_images(archive, min(columns * rows, n_images))
     with replacing(path) as temporary:
-        image_grid(images, GRID_COLUMNS, zoom).save(temporary, "PNG", optimize=True)
+        image_grid(images, columns, zoom).save(temporary, "PNG", optimize=True)

@@ -80,6 +80,40 @@ def encoding_offset(block_size: int) -> torch.Tensor:
     return offset
 
 
+def ycbcr_planes(images: torch.Tensor) -> torch.Tensor:
+    """``(N, R, R, 3)`` uint8 -> ``(N, 3, R, R)`` float64: Y, Cb and Cr, each minus 128 (protocol points 8 and 10)."""
+    planes = torch.einsum("nhwc,dc->ndhw", images.double(), _float64(YCBCR_FROM_RGB, images.device))
+    planes[:, 1:] += 128.0
+    # Through float32, as in the paper's code: grey has no chroma, not even 1e-14 of it.
+    return planes.float().double() - 128.0
+
+
+def rgb_images(planes: torch.Tensor) -> torch.Tensor:
+    """``(N, 3, R, R)`` float, centred Y, Cb, Cr -> ``(N, R, R, 3)`` uint8 (protocol point 16)."""
+    centre = planes.new_tensor([128.0, 0.0, 0.0])[:, None, None]
+    # Through float32 again: what is whole in exact arithmetic is not truncated to one level less.
+    ycbcr = (planes + centre).float().double()
+    rgb = torch.einsum("nchw,dc->nhwd", ycbcr, _float64(RGB_FROM_YCBCR, planes.device))
+    return rgb.clamp(0, 255).to(torch.uint8)  # truncates, as the paper's code does
+
+
+def doubled(planes: torch.Tensor) -> torch.Tensor:
+    """``(N, C, h, w)`` -> ``(N, C, 2h, 2w)``: weights 1/4 and 3/4, edges replicated (protocol point 15)."""
+    return F.interpolate(planes, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+def transform_blocks(planes: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+    """Replace each block X of ``planes`` by M X M^T.
+
+    ``planes``: (N, C, h B, w B) and ``matrix``: M (P, B), both float64 -> (N, C, h P, w P) float64.
+    """
+    out, side = matrix.shape
+    n_images, channels, height, width = planes.shape
+    blocks = planes.reshape(n_images, channels, height // side, side, width // side, side)
+    blocks = torch.einsum("pu,ncaubv,qv->ncapbq", matrix, blocks, matrix)
+    return blocks.reshape(n_images, channels, height // side * out, width // side * out)
+
+
 class DCTCodec:
     """RGB images <-> tokens of six truncated DCT blocks, scaled by eta (paper section 4)."""
 
@@ -110,11 +144,7 @@ class DCTCodec:
         chroma = F.conv_transpose2d(values[:, 4:].flatten(0, 1), chroma_basis, stride=self.block_size).unflatten(
             0, (n_images, 2)
         )[:, :, 0]  # (N, 2, R/2, R/2)
-        # The only step that crosses blocks: weights 1/4 and 3/4, edges replicated.
-        chroma = F.interpolate(chroma, scale_factor=2, mode="bilinear", align_corners=False)
-        ycbcr = torch.cat([luma + 128.0, chroma], dim=1).double()
-        rgb = torch.einsum("nchw,dc->nhwd", ycbcr, ycbcr.new_tensor(RGB_FROM_YCBCR))
-        return rgb.clamp(0, 255).to(torch.uint8)  # truncates, as the paper's code does
+        return rgb_images(torch.cat([luma, doubled(chroma)], dim=1))  # doubling alone crosses blocks
 
 
 class PixelCodec:
@@ -132,6 +162,10 @@ class PixelCodec:
         """``(N, 3, R, R)`` float32 -> ``(N, R, R, 3)`` uint8, rounded (protocol point 17)."""
         values = (pixels.float() + 1.0) * 127.5
         return values.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+
+
+def _float64(matrix: tuple[tuple[float, ...], ...], device: torch.device) -> torch.Tensor:
+    return torch.tensor(matrix, dtype=torch.float64, device=device)
 
 
 def _strided_product(images: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:

@@ -1,14 +1,24 @@
-"""The command line of a stage: paths, and one slice of params.yaml as flags."""
+"""The command line of a stage: paths, and one slice of params.yaml as flags.
+
+A group within a slice becomes flags with dots (``--release.eta 242.382``), as DVC unpacks it.
+"""
 
 import argparse
+import os
 import sys
-from collections.abc import Callable
-from typing import get_origin
+from collections.abc import Callable, Iterator
+from types import NoneType
+from typing import get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from dctdiff.errors import UserError
-from dctdiff.params.slice import explain
+from dctdiff.params.slice import explain, without_none
+
+NULL = "None"  # how both engines write the null of a params.yaml
+# Set in each of several processes of a stage: where to say an error, of which the first is shown.
+ERROR_FILE = "DCTDIFF_ERROR_FILE"
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -23,21 +33,53 @@ def parse_command(
     parser = OneLineParser(description=description.splitlines()[0], allow_abbrev=False)
     for name, text in paths.items():
         parser.add_argument(f"--{name}", required=True, metavar="PATH", help=text)
-    fields = slice_type.model_fields if slice_type else {}
-    for name, field in fields.items():
-        nargs = {"nargs": "+"} if get_origin(field.annotation) is list else {}
+    flags = list(_flags(slice_type)) if slice_type else []
+    for name, field, required in flags:
+        nargs = {"nargs": "+"} if get_origin(without_none(field.annotation)) is list else {}
         parser.add_argument(
-            f"--{name}", required=field.is_required(), default=argparse.SUPPRESS,
+            f"--{name}", required=required, default=argparse.SUPPRESS,
             metavar="VALUE", help=field.description, **nargs,
         )  # fmt: skip
     arguments = vars(parser.parse_args())
-    given = {name: arguments.pop(name) for name in fields if name in arguments}
+    given = {name: arguments.pop(name) for name, _, _ in flags if name in arguments}
     if slice_type is None:
         return argparse.Namespace(**arguments), None
+    nullable = {name for name, field, _ in flags if _is_nullable(field.annotation)}
+    values = {name: None if name in nullable and value == NULL else value for name, value in given.items()}
     try:
-        return argparse.Namespace(**arguments), slice_type.model_validate(given, strict=False)
+        return argparse.Namespace(**arguments), slice_type.model_validate(_nested(values), strict=False)
     except ValidationError as error:
         raise UserError(explain(error, prefix="--")) from None
+
+
+def _flags(model: type[BaseModel], prefix: str = "", required: bool = True) -> Iterator[tuple[str, FieldInfo, bool]]:
+    """Name, field and whether the flag must be there, of each key at any depth.
+
+    No key of a group that may be absent must be; the model says which are missing if it is there.
+    """
+    for name, field in model.model_fields.items():
+        annotation = without_none(field.annotation)
+        needed = required and field.is_required()
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            yield from _flags(annotation, f"{prefix}{name}.", needed)
+        else:
+            yield prefix + name, field, needed
+
+
+def _nested(values: dict[str, object]) -> dict:
+    """{"a.b": 1} -> {"a": {"b": 1}}"""
+    result: dict = {}
+    for name, value in values.items():
+        *groups, key = name.split(".")
+        place = result
+        for group in groups:
+            place = place.setdefault(group, {})
+        place[key] = value
+    return result
+
+
+def _is_nullable(annotation) -> bool:
+    return NoneType in get_args(annotation)
 
 
 def run_stage(main: Callable[[], None]) -> None:
@@ -45,4 +87,8 @@ def run_stage(main: Callable[[], None]) -> None:
     try:
         main()
     except UserError as error:
-        sys.exit(f"error: {error}")
+        if ERROR_FILE not in os.environ:
+            sys.exit(f"error: {error}")
+        with open(os.environ[ERROR_FILE], "a", encoding="utf-8") as file:
+            file.write(f"{error}\n")
+        sys.exit(1)

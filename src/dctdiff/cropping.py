@@ -1,4 +1,4 @@
-"""Random square crops of photographs at several scales."""
+"""Square crops: random ones of photographs at several scales, and one box for all images of a set."""
 
 import numpy as np
 from PIL import Image
@@ -28,3 +28,19 @@ def random_crop(
     box = (left, top, left + side, top + side)
     crop = photograph.resize((resolution, resolution), Image.Resampling.BICUBIC, box=box)
     return name, np.asarray(crop)
+
+
+def box_crop(image: np.ndarray, box: list[int], resolution: int, name: str) -> np.ndarray:
+    """The square ``box`` (left, top, right, bottom) of ``(H, W, 3)`` uint8, resized: ``(resolution, resolution, 3)``.
+
+    Cut first and resized then with PIL's (antialiased) bicubic filter, so no pixel outside the box
+    counts (protocol point 3). ``name`` is for the error.
+    """
+    height, width = image.shape[:2]
+    if box[2] > width or box[3] > height:
+        raise UserError(
+            f"{name} has {width} x {height} pixels, but box reaches {box[2]} x {box[3]}; "
+            "correct the box or replace this file"
+        )
+    crop = Image.fromarray(image).crop(tuple(box))
+    return np.asarray(crop.resize((resolution, resolution), Image.Resampling.BICUBIC))

@@ -7,6 +7,7 @@ needs no generator state.
 
 import functools
 import hashlib
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -26,9 +27,28 @@ def torch_generator(seed: int, purpose: str, index: int, device="cpu") -> torch.
     return torch.Generator(device).manual_seed(seed_from(seed, purpose, index))
 
 
-def normal_per_image(seed: int, purpose: str, indices: range, shape: tuple[int, ...]) -> torch.Tensor:
+def normal_streams(
+    seed: int, purpose: str, indices: Sequence[int], shape: tuple[int, ...]
+) -> Callable[[], torch.Tensor]:
+    """A function whose calls go on along one stream per image.
+
+    Each call gives standard normal noise ``(len(indices), *shape)`` float32 on the CPU, so that
+    it depends neither on the batch nor on the device.
+    """
+    generators = [torch_generator(seed, purpose, index) for index in indices]
+    return lambda: torch.stack([torch.randn(shape, generator=generator) for generator in generators])
+
+
+def normal_per_image(seed: int, purpose: str, indices: Sequence[int], shape: tuple[int, ...]) -> torch.Tensor:
     """Standard normal noise ``(len(indices), *shape)`` float32 on the CPU, one stream per image."""
-    return torch.stack([torch.randn(shape, generator=torch_generator(seed, purpose, index)) for index in indices])
+    return normal_streams(seed, purpose, indices, shape)()
+
+
+def label_per_image(seed: int, indices: Sequence[int], class_counts: Sequence[int]) -> np.ndarray:
+    """Labels ``(len(indices),)`` int64 at the frequencies of ``class_counts`` (protocol point 33)."""
+    ends = np.cumsum(class_counts)
+    draws = [numpy_generator(seed, "label", index).integers(ends[-1]) for index in indices]
+    return np.searchsorted(ends, np.array(draws, dtype=np.int64), side="right").astype(np.int64)
 
 
 @functools.lru_cache(maxsize=1)

@@ -4,24 +4,55 @@ import dataclasses
 
 import numpy as np
 
+ROWS_AT_A_TIME = 1000  # rows turned into float64 together
+
 
 @dataclasses.dataclass(frozen=True)
 class Gaussian:
-    """Mean ``(D,)`` and covariance ``(D, D)`` of features, float64, and their number."""
+    """Mean ``(D,)`` and covariance ``(D, D)`` of features, float64, and their number (None: not known)."""
 
     mean: np.ndarray
     covariance: np.ndarray
-    n: int
+    n: int | None
+
+
+class Moments:
+    """Mean and covariance of features that arrive in batches, in the memory of one covariance.
+
+    The sums are taken about the first features, so that nothing is lost where the mean is large.
+    """
+
+    def __init__(self):
+        self.n = 0
+        self.origin: np.ndarray | None = None
+
+    def update(self, features: np.ndarray) -> None:
+        """Add ``features``: (n, D)."""
+        features = features.astype(np.float64)
+        if self.origin is None:
+            self.origin = features[0].copy()
+            self.sum = np.zeros_like(self.origin)
+            self.products = np.zeros((len(self.origin), len(self.origin)))
+        features -= self.origin
+        self.n += len(features)
+        self.sum += features.sum(axis=0)
+        self.products += features.T @ features
+
+    def gaussian(self) -> Gaussian:
+        """The covariance is the unbiased one (N - 1)."""
+        if self.n < 2:
+            raise ValueError(f"a covariance needs at least 2 images, found {self.n}")
+        mean = self.sum / self.n
+        covariance = (self.products - self.n * np.outer(mean, mean)) / (self.n - 1)
+        return Gaussian(self.origin + mean, covariance, self.n)
 
 
 def fit(features: np.ndarray) -> Gaussian:
-    """Fit to ``features``: (N, D), N >= 2. The covariance is the unbiased one (N - 1)."""
-    if len(features) < 2:
-        raise ValueError(f"a covariance needs at least 2 images, found {len(features)}")
-    features = features.astype(np.float64)
-    mean = features.mean(axis=0)
-    centred = features - mean
-    return Gaussian(mean, centred.T @ centred / (len(features) - 1), len(features))
+    """Fit to ``features``: (N, D), N >= 2."""
+    moments = Moments()
+    for start in range(0, len(features), ROWS_AT_A_TIME):
+        moments.update(features[start : start + ROWS_AT_A_TIME])
+    return moments.gaussian()
 
 
 def frechet_distance(a: Gaussian, b: Gaussian) -> float:

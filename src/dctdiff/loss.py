@@ -15,7 +15,9 @@ class NoisePredictionLoss:
         self.schedule = schedule
         self.weights = weights
 
-    def __call__(self, network, x0: torch.Tensor, eps: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        """``x0``, ``eps``: (N, ...) float32; ``t``: (N,) in (0, 1). Returns a scalar."""
-        predicted = network(self.schedule.diffuse(x0, eps, t), t * NETWORK_TIME)
+    def __call__(
+        self, network, x0: torch.Tensor, eps: torch.Tensor, t: torch.Tensor, y: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """``x0``, ``eps``: (N, ...) float32; ``t``: (N,) in (0, 1); ``y``: (N,) int64 labels. Returns a scalar."""
+        predicted = network(self.schedule.diffuse(x0, eps, t), t * NETWORK_TIME, y)
         return (self.weights * (predicted.float() - eps).square()).mean()

@@ -1,11 +1,14 @@
-"""Samplers: solve the probability-flow ODE from noise (t = 1) to data (t near 0).
+"""Samplers: from noise (t = 1) to data (t near 0), along the probability-flow ODE or the reverse SDE.
 
-Each is a plain function ``(predict_noise, x, schedule, nfe) -> x`` where ``predict_noise(x, t)``
-takes (N, ...) float32 and a scalar tensor t in [0, 1], and is called exactly ``nfe`` times. All
-arithmetic is float32 (protocol point 36); times and coefficients are computed in float64.
+Each is a plain function ``(predict_noise, x, schedule, nfe, draw_noise) -> x``. ``predict_noise(x, t)``
+takes (N, ...) float32 and a scalar tensor t in [0, 1], and is called exactly ``nfe`` times.
+``draw_noise()`` gives fresh standard normal noise of the shape of x; solvers of the ODE do not call
+it. All arithmetic is float32 (protocol point 36); times and coefficients are computed in float64.
 """
 
+import functools
 import itertools
+import math
 from collections.abc import Callable
 
 import torch
@@ -13,12 +16,15 @@ import torch
 from dctdiff.schedule import Schedule
 
 PredictNoise = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+DrawNoise = Callable[[], torch.Tensor]
 
 DPM_SOLVER_LAST_TIME = 1e-4
 EULER_LAST_TIME = 1e-3
 
 
-def dpm_solver(predict_noise: PredictNoise, x: torch.Tensor, schedule: Schedule, nfe: int) -> torch.Tensor:
+def dpm_solver(
+    predict_noise: PredictNoise, x: torch.Tensor, schedule: Schedule, nfe: int, draw_noise: DrawNoise
+) -> torch.Tensor:
     """DPM-Solver "fast": single steps of order 3, 2 and 1, uniform in half-log-SNR.
 
     Lu et al. 2022 (arXiv 2206.00927), algorithms 1 and 2 with r1 = 1/3 and r2 = 2/3, and
@@ -42,21 +48,67 @@ def dpm_solver_orders(nfe: int) -> list[int]:
     return [3] * (n_steps - 1) + [nfe % 3]
 
 
-def euler_ode(predict_noise: PredictNoise, x: torch.Tensor, schedule: Schedule, nfe: int) -> torch.Tensor:
-    """Euler steps on the grid {0} + linspace(1e-3, 1, nfe) (protocol point 35).
+def euler_grid(nfe: int) -> torch.Tensor:
+    """Times {0} + linspace(1e-3, 1, nfe) from 1 down to 0: (nfe + 1,) float64 (protocol point 35)."""
+    grid = torch.linspace(EULER_LAST_TIME, 1.0, nfe, dtype=torch.float64)
+    return torch.cat([grid.new_zeros(1), grid]).flip(0)
+
+
+def euler_ode(
+    predict_noise: PredictNoise, x: torch.Tensor, schedule: Schedule, nfe: int, draw_noise: DrawNoise
+) -> torch.Tensor:
+    """Euler steps of the ODE on ``euler_grid`` (protocol point 35).
 
     The drift f - g^2 score / 2 is taken at the later time of each interval.
     """
-    grid = torch.linspace(EULER_LAST_TIME, 1.0, nfe, dtype=torch.float64)
-    grid = torch.cat([grid.new_zeros(1), grid]).flip(0)
-    for start, end in itertools.pairwise(grid):
+    for start, end in itertools.pairwise(euler_grid(nfe)):
         beta, noise = schedule.beta(start), schedule.noise(start)
         drift = -0.5 * beta.item() * x + (0.5 * beta / noise).item() * predict_noise(x, start)
         x = x + (end - start).item() * drift
     return x
 
 
-SAMPLERS = {"dpm_solver": dpm_solver, "euler_ode": euler_ode}
+def euler_sde(
+    predict_noise: PredictNoise, x: torch.Tensor, schedule: Schedule, nfe: int, draw_noise: DrawNoise
+) -> torch.Tensor:
+    """Euler-Maruyama steps of the reverse SDE on ``euler_grid`` (protocol point 35).
+
+    Drift f - g^2 score and diffusion g are taken at the later time of each interval; the last
+    step adds no noise.
+    """
+    for start, end in itertools.pairwise(euler_grid(nfe)):
+        beta, noise = schedule.beta(start), schedule.noise(start)
+        drift = -0.5 * beta.item() * x + (beta / noise).item() * predict_noise(x, start)
+        x = x + (end - start).item() * drift
+        if end > 0:
+            x = x + torch.sqrt(beta * (start - end)).item() * draw_noise()
+    return x
+
+
+def ancestral(
+    predict_noise: PredictNoise, x: torch.Tensor, schedule: Schedule, nfe: int, draw_noise: DrawNoise, eta: float
+) -> torch.Tensor:
+    """DDIM (eta = 0) and DDPM (eta = 1) on the times of ``euler_grid``.
+
+    Song et al. 2021 (arXiv 2010.02502), equations 12 and 16; their alpha is signal(t)^2. The last
+    step, to t = 0, gives the predicted data and adds no noise.
+    """
+    for start, end in itertools.pairwise(euler_grid(nfe)):
+        times = torch.stack([start, end])
+        (signal, next_signal), (noise, next_noise) = schedule.signal(times).tolist(), schedule.noise(times).tolist()
+        fresh = eta * next_noise / noise * math.sqrt(1 - (signal / next_signal) ** 2)
+        ratio = next_signal / signal
+        kept = math.sqrt(next_noise**2 - fresh**2) - ratio * noise
+        x = ratio * x + kept * predict_noise(x, start)
+        if fresh > 0:
+            x = x + fresh * draw_noise()
+    return x
+
+
+ddim = functools.partial(ancestral, eta=0.0)
+ddpm = functools.partial(ancestral, eta=1.0)
+
+SAMPLERS = {"dpm_solver": dpm_solver, "euler_ode": euler_ode, "euler_sde": euler_sde, "ddim": ddim, "ddpm": ddpm}
 
 
 # One DPM-Solver step from half-log-SNR `start` to `end`; h = end - start > 0. In the paper's

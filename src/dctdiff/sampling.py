@@ -1,11 +1,11 @@
 """Sampling: images from noise. Image i depends on (weights, sampler, seed, i) and nothing else."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 
-from dctdiff.draws import normal_per_image
+from dctdiff.draws import label_per_image, normal_per_image, normal_streams
 from dctdiff.model import ModelConfig
 from dctdiff.samplers import SAMPLERS
 from dctdiff.schedule import NETWORK_TIME
@@ -18,19 +18,32 @@ def sample_images(
     sampler: str,
     nfe: int,
     seed: int,
-    indices: range,
+    indices: Sequence[int],
     batch_size: int,
-) -> Iterator[tuple[range, np.ndarray]]:
-    """Yield (indices, ``(N, R, R, 3)`` uint8) of one batch after the other."""
+) -> Iterator[tuple[Sequence[int], np.ndarray]]:
+    """Yield (indices, ``(N, R, R, 3)`` uint8) of one batch after the other.
+
+    A conditional model gets the labels of ``image_labels``.
+    """
     codec, schedule = config.codec(), config.schedule()
     device = next(network.parameters()).device
 
-    def predict_noise(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        time = torch.full((len(x),), t.item() * NETWORK_TIME, device=device)
-        return network(x, time)
+    def encoded_batch(batch: Sequence[int]) -> torch.Tensor:
+        labels = image_labels(config, seed, batch)
+        y = None if labels is None else torch.from_numpy(labels).to(device)
+        draw = normal_streams(seed, "step noise", batch, codec.shape)
+
+        def predict_noise(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+            return network(x, torch.full((len(x),), t.item() * NETWORK_TIME, device=device), y)
+
+        noise = normal_per_image(seed, "noise", batch, codec.shape).to(device)
+        return SAMPLERS[sampler](predict_noise, noise, schedule, nfe, lambda: draw().to(device))
 
     for start in range(0, len(indices), batch_size):
         batch = indices[start : start + batch_size]
-        noise = normal_per_image(seed, "noise", batch, codec.shape).to(device)
-        encoded = SAMPLERS[sampler](predict_noise, noise, schedule, nfe)
-        yield batch, codec.decode(encoded).cpu().numpy()
+        yield batch, codec.decode(encoded_batch(batch)).cpu().numpy()
+
+
+def image_labels(config: ModelConfig, seed: int, indices: Sequence[int]) -> np.ndarray | None:
+    """Labels ``(len(indices),)`` int64 at the training frequencies (protocol point 33), None without classes."""
+    return None if config.class_counts is None else label_per_image(seed, indices, config.class_counts)

@@ -16,7 +16,7 @@ from dctdiff.draws import batch_indices, torch_generator
 from dctdiff.errors import UserError
 from dctdiff.files import replacing, write_text
 from dctdiff.loss import NoisePredictionLoss
-from dctdiff.model import ModelConfig
+from dctdiff.model import ModelConfig, checkpoint_name, save_model
 from dctdiff.params.train import Run
 from dctdiff.progress import progress
 
@@ -33,7 +33,8 @@ def train(
     config: ModelConfig,
     weights: list[float],  # of the loss, one per value of a token; [1.0] for none
     images: np.ndarray,  # (N, R, R, 3) uint8
-    state_folder: Path,  # holds the latest state and a copy of its log
+    labels: np.ndarray | None,  # (N,) int64 if the model is conditional
+    state_folder: Path,  # holds the latest state, the candidates and a copy of the log
     stop: Callable[[], bool],  # asked after each step
 ) -> tuple[dict[str, torch.Tensor], list[str]]:
     """Returns the EMA weights after ``run.train_steps`` and the lines of the log."""
@@ -84,12 +85,12 @@ def train(
         # Draw: every process the global batch, of which it encodes its part.
         step, started = state["step"], time.monotonic()
         local = slice_of_process(run.batch_size, accelerator)
-        x0, eps, t = training_batch(run, step, local, images, codec, device)
+        x0, eps, t, y = training_batch(run, step, local, images, labels, codec, device)
 
         # Step.
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(run, step)
-        loss = loss_function(wrapped, x0, eps, t)
+        loss = loss_function(wrapped, x0, eps, t, y)
         optimizer.zero_grad(set_to_none=True)
         accelerator.backward(loss)
         optimizer.step()
@@ -112,7 +113,11 @@ def train(
             state["n_losses"] = 0
         bar.update()
 
-        # Save.
+        # Save: the candidate first, so that a state has all candidates up to its step.
+        if run.candidate_steps and state["step"] % run.candidate_steps == 0:
+            check_finite(state["step"], state_folder, state["loss_sum"], *ema.values())
+            if accelerator.is_main_process:
+                save_model(candidate_path(state_folder, state["step"]), ema, config)
         stopping = any_process(accelerator, stop, state["step"] % run.log_steps == 0)
         if state["step"] % run.checkpoint_steps == 0 or finished or stopping:
             save()
@@ -144,8 +149,10 @@ def any_process(accelerator: Accelerator, stop: Callable[[], bool], meeting: boo
     return accelerator.reduce(torch.tensor(float(stop()), device=accelerator.device)).item() > 0
 
 
-def training_batch(run: Run, step: int, local: slice, images: np.ndarray, codec, device: torch.device):
-    """Encoded images, noise and times of one process's part of the global batch of ``step``."""
+def training_batch(
+    run: Run, step: int, local: slice, images: np.ndarray, labels: np.ndarray | None, codec, device: torch.device
+):
+    """Encoded images, noise, times and labels of one process's part of the global batch of ``step``."""
     generator = torch_generator(run.seed, "step", step, device)
     t = torch.rand(run.batch_size, generator=generator, device=device)
     eps = torch.randn(run.batch_size, *codec.shape, generator=generator, device=device)
@@ -153,7 +160,8 @@ def training_batch(run: Run, step: int, local: slice, images: np.ndarray, codec,
     chosen = batch_indices(run.seed, step, run.batch_size, len(images))[local]
     batch = torch.from_numpy(images[chosen]).to(device)
     batch = torch.where(flip[local, None, None, None], batch.flip(2), batch)
-    return codec.encode(batch), eps[local], t[local]
+    y = None if labels is None else torch.from_numpy(labels[chosen]).to(device)
+    return codec.encode(batch), eps[local], t[local], y
 
 
 def learning_rate(run: Run, step: int) -> float:
@@ -165,6 +173,20 @@ def learning_rate(run: Run, step: int) -> float:
 def update_ema(ema: dict[str, torch.Tensor], weights: dict[str, torch.Tensor], rate: float) -> None:
     """ema = rate * ema + (1 - rate) * weights (protocol point 24)."""
     torch._foreach_lerp_(list(ema.values()), [weights[name] for name in ema], 1.0 - rate)
+
+
+def candidate_path(folder: Path, step: int) -> Path:
+    return folder / "candidates" / checkpoint_name(step)
+
+
+def candidates(run: Run, folder: Path) -> dict[int, Path]:
+    """EMA weights that a finished run has kept: step -> file, for each multiple of candidate_steps."""
+    steps = range(run.candidate_steps, run.train_steps + 1, run.candidate_steps) if run.candidate_steps else ()
+    paths = {step: candidate_path(folder, step) for step in steps}
+    missing = [path for path in paths.values() if not path.exists()]
+    if missing:
+        raise UserError(f"{missing[0]} is gone, but the run has passed it; delete {folder} to train again")
+    return paths
 
 
 def save_state(folder: Path, state: dict) -> None:

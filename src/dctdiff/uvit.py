@@ -16,7 +16,9 @@ TIME_MAX_PERIOD = 10_000
 def time_embedding(t: torch.Tensor, dim: int) -> torch.Tensor:
     """Sinusoidal embedding of ``t``: (N,) -> (N, dim) float32, cosines first."""
     half = dim // 2
-    frequencies = torch.exp(-math.log(TIME_MAX_PERIOD) / half * torch.arange(half, device=t.device))
+    # In this order of operations, which rounds as the published networks do.
+    steps = torch.arange(half, dtype=torch.float32, device=t.device)
+    frequencies = torch.exp(-math.log(TIME_MAX_PERIOD) * steps / half)
     angles = t.float()[:, None] * frequencies
     return F.pad(torch.cat([angles.cos(), angles.sin()], dim=-1), (0, dim % 2))
 
@@ -65,13 +67,18 @@ class Block(nn.Module):
 class UViT(nn.Module):
     """The trunk that both networks share: tokens in, tokens out.
 
-    depth counts the blocks on both sides; one more stands in the middle (protocol point 31).
+    depth counts the blocks on both sides; one more stands in the middle (protocol point 31). With
+    ``num_classes`` the network is conditional: each image has a label, which becomes a token.
     """
 
-    def __init__(self, n_tokens: int, token_dim: int, embed_dim: int, depth: int, num_heads: int):
+    def __init__(
+        self, n_tokens: int, token_dim: int, embed_dim: int, depth: int, num_heads: int, num_classes: int | None = None
+    ):
         super().__init__()
         self.embed_dim = embed_dim
-        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + n_tokens, embed_dim))
+        self.label_emb = nn.Embedding(num_classes, embed_dim) if num_classes else None
+        self.n_extra_tokens = 2 if num_classes else 1  # (label and) time
+        self.pos_embed = nn.Parameter(torch.zeros(1, self.n_extra_tokens + n_tokens, embed_dim))
         self.in_blocks = nn.ModuleList(Block(embed_dim, num_heads) for _ in range(depth // 2))
         self.mid_block = Block(embed_dim, num_heads)
         self.out_blocks = nn.ModuleList(Block(embed_dim, num_heads, skip=True) for _ in range(depth // 2))
@@ -81,9 +88,10 @@ class UViT(nn.Module):
     def initialise(self, generator: torch.Generator, skip_bias_std: float = 0.0) -> None:
         """Truncated normal weights (std 0.02), zero biases (protocol point 31).
 
-        Convolutions keep the usual fan-in bound. ``skip_bias_std`` above 0 draws the biases of
-        the skips instead: a large constant part lets the last LayerNorm keep the length of a
-        token, which at high noise is what must be predicted and what short runs do not learn.
+        Convolutions keep the usual fan-in bound, label embeddings the standard normal.
+        ``skip_bias_std`` above 0 draws the biases of the skips instead: a large constant part lets
+        the last LayerNorm keep the length of a token, which at high noise is what must be predicted
+        and what short runs do not learn.
         """
         nn.init.trunc_normal_(self.pos_embed, std=0.02, generator=generator)
         for module in self.modules():
@@ -95,13 +103,21 @@ class UViT(nn.Module):
                 bound = module.weight[0].numel() ** -0.5
                 nn.init.uniform_(module.weight, -bound, bound, generator=generator)
                 nn.init.uniform_(module.bias, -bound, bound, generator=generator)
+            elif isinstance(module, nn.Embedding):
+                nn.init.normal_(module.weight, generator=generator)
         for block in self.out_blocks:
             nn.init.normal_(block.skip_linear.bias, std=skip_bias_std, generator=generator)
 
-    def transform(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        """Args: x: (N, T, D) embedded tokens; t: (N,) network time. Returns (N, T, token_dim)."""
-        time = time_embedding(t, self.embed_dim).to(x.dtype)[:, None]  # (N, 1, D)
-        x = torch.cat([time, x], dim=1) + self.pos_embed  # (N, 1 + T, D)
+    def transform(self, x: torch.Tensor, t: torch.Tensor, y: torch.Tensor | None) -> torch.Tensor:
+        """Args: x: (N, T, D) embedded tokens; t: (N,) network time; y: (N,) int64 labels or None.
+
+        Returns (N, T, token_dim).
+        """
+        # The time stays float32 whatever the precision of x (protocol point 25).
+        x = torch.cat([time_embedding(t, self.embed_dim)[:, None], x], dim=1)  # (N, 1 + T, D)
+        if y is not None:
+            x = torch.cat([self.label_emb(y)[:, None], x], dim=1)  # (N, 2 + T, D)
+        x = x + self.pos_embed
         skips = []
         for block in self.in_blocks:
             x = block(x)
@@ -109,20 +125,22 @@ class UViT(nn.Module):
         x = self.mid_block(x)
         for block in self.out_blocks:
             x = block(x, skips.pop())
-        return self.decoder_pred(self.norm(x))[:, 1:]  # (N, T, token_dim)
+        return self.decoder_pred(self.norm(x))[:, self.n_extra_tokens :]  # (N, T, token_dim)
 
 
 class DCTUViT(UViT):
     """U-ViT on DCT tokens (protocol point 29)."""
 
-    def __init__(self, shape: tuple[int, int], embed_dim: int, depth: int, num_heads: int):
+    def __init__(
+        self, shape: tuple[int, int], embed_dim: int, depth: int, num_heads: int, num_classes: int | None = None
+    ):
         n_tokens, token_dim = shape
-        super().__init__(n_tokens, token_dim, embed_dim, depth, num_heads)
+        super().__init__(n_tokens, token_dim, embed_dim, depth, num_heads, num_classes)
         self.proj = nn.Linear(token_dim, embed_dim)
 
-    def forward(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        """Args: x: (N, T, 6K); t: (N,) network time. Returns the noise (N, T, 6K)."""
-        return self.transform(self.proj(x), t)
+    def forward(self, x: torch.Tensor, t: torch.Tensor, y: torch.Tensor | None = None) -> torch.Tensor:
+        """Args: x: (N, T, 6K); t: (N,) network time; y: (N,) int64 labels. Returns the noise (N, T, 6K)."""
+        return self.transform(self.proj(x), t, y)
 
 
 class PatchEmbed(nn.Module):
@@ -137,18 +155,26 @@ class PatchEmbed(nn.Module):
 class PixelUViT(UViT):
     """U-ViT on pixels, the paper's baseline (protocol point 30)."""
 
-    def __init__(self, shape: tuple[int, int, int], patch_size: int, embed_dim: int, depth: int, num_heads: int):
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        patch_size: int,
+        embed_dim: int,
+        depth: int,
+        num_heads: int,
+        num_classes: int | None = None,
+    ):
         channels, height, width = shape
         grid = (height // patch_size, width // patch_size)
-        super().__init__(math.prod(grid), channels * patch_size**2, embed_dim, depth, num_heads)
+        super().__init__(math.prod(grid), channels * patch_size**2, embed_dim, depth, num_heads, num_classes)
         self.grid = grid
         self.patch_size = patch_size
         self.patch_embed = PatchEmbed(patch_size, channels, embed_dim)
         self.final_layer = nn.Conv2d(channels, channels, kernel_size=3, padding=1)
 
-    def forward(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        """Args: x: (N, C, R, R); t: (N,) network time. Returns the noise (N, C, R, R)."""
-        tokens = self.transform(self.patch_embed(x), t)  # (N, T, P P C)
+    def forward(self, x: torch.Tensor, t: torch.Tensor, y: torch.Tensor | None = None) -> torch.Tensor:
+        """Args: x: (N, C, R, R); t: (N,) network time; y: (N,) int64 labels. Returns the noise (N, C, R, R)."""
+        tokens = self.transform(self.patch_embed(x), t, y)  # (N, T, P P C)
         tokens = tokens.unflatten(-1, (self.patch_size**2, -1))  # (N, T, P P, C)
         channels_first = tokens.permute(0, 3, 2, 1).flatten(1, 2)  # (N, C P P, T)
         images = F.pixel_shuffle(channels_first.unflatten(-1, self.grid), self.patch_size)

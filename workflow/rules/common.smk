@@ -1,5 +1,6 @@
 # What the rules share: the validated suite, the arguments of a command, the code behind a stage.
 
+import functools
 import os
 import shlex
 from pathlib import Path
@@ -9,7 +10,7 @@ from snakemake.exceptions import WorkflowError
 
 from dctdiff.closure import import_closure
 from dctdiff.errors import UserError
-from dctdiff.params.suite import validated
+from dctdiff.params.suite import dct_spectra, table_names, validated
 
 try:
     validated(config, "params.yaml")
@@ -24,7 +25,7 @@ if config != yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8")):
 SUITE = config["suite"]
 TABLES = expand(
     "results/tables/{table}.{format}",
-    table=["quality", "statistics", "training"],
+    table=table_names(SUITE),
     format=["csv", "md", "tex"],
 )
 
@@ -32,25 +33,39 @@ TABLES = expand(
 wildcard_constraints:
     dataset=r"[a-z0-9_-]+",
     codec=r"[a-z0-9_-]+",
+    truncation=r"[a-z0-9_-]+",
+    upsampling=r"[a-z0-9_-]+",
+    spectrum=r"[a-z0-9_-]+",
     run=r"[a-z0-9_-]+",
     cell=r"[a-z0-9_-]+",
 
 
-def arguments(params_slice):
+def arguments(params_slice, prefix=""):
     """A slice as flags, written as DVC writes `${slice}` in a command."""
     words = []
     for key, value in params_slice.items():
-        values = value if isinstance(value, list) else [value]
-        words += [
-            f"--{key}",
-            *(shlex.quote(v) if isinstance(v, str) else str(v) for v in values),
-        ]
+        if isinstance(value, dict):
+            words.append(arguments(value, f"{prefix}{key}."))
+        else:
+            values = value if isinstance(value, list) else [value]
+            words.append(f"--{prefix}{key}")
+            words += [shlex.quote(v) if isinstance(v, str) else str(v) for v in values]
     return " ".join(words)
 
 
+@functools.cache
 def code(stage):
     """The files that a stage imports: an edit of any of them reruns it."""
     return [os.path.relpath(path) for path in import_closure(f"dctdiff.stages.{stage}")]
+
+
+def section(name, wildcard):
+    """Params function: the entry of a section of the suite that a wildcard of the job names."""
+
+    def select(wildcards):
+        return SUITE[name][wildcards[wildcard]]
+
+    return select
 
 
 def dataset_slice(key):
@@ -62,16 +77,13 @@ def dataset_slice(key):
     return select
 
 
-def codec_slice(wildcards):
-    return SUITE["codecs"][wildcards.codec]
-
-
-def run_slice(wildcards):
-    return SUITE["runs"][wildcards.run]
-
-
-def cell_slice(wildcards):
-    return SUITE["cells"][wildcards.cell]
+codec_slice = section("codecs", "codec")
+truncation_slice = section("truncations", "truncation")
+upsampling_slice = section("upsamplings", "upsampling")
+spectrum_slice = section("spectra", "spectrum")
+run_slice = section("runs", "run")
+selection_slice = section("selections", "run")
+cell_slice = section("cells", "cell")
 
 
 def written(select):
@@ -96,17 +108,60 @@ def heldout_images(wildcards):
     return f"data/{codec_slice(wildcards)['dataset']}/heldout.zip"
 
 
-def codec_reference(wildcards):
-    return f"data/{codec_slice(wildcards)['dataset']}/reference.npz"
+def reference_images(wildcards):
+    """The training images, unless the reference is a published file."""
+    published = "file" in dataset_slice("reference")(wildcards)
+    return [] if published else f"data/{wildcards.dataset}/train.zip"
 
 
-def cell_reference(wildcards):
-    return f"data/{cell_slice(wildcards)['reference']}/reference.npz"
+def reference_of(select, key):
+    """Input function: the reference of the dataset that `key` of a slice names."""
+
+    def path(wildcards):
+        return f"data/{select(wildcards)[key]}/reference.npz"
+
+    return path
 
 
-def run_statistics(wildcards):
-    return f"results/statistics/{run_slice(wildcards)['codec']}.json"
+def codec_statistics(select):
+    """Input function: the statistics of the codec that a slice names."""
+
+    def path(wildcards):
+        return f"results/statistics/codecs/{select(wildcards)['codec']}.json"
+
+    return path
+
+
+run_images = training_images(run_slice)
+run_statistics = codec_statistics(run_slice)
+
+
+def weights_module(wildcards):
+    return f"weights_{run_slice(wildcards)['weights']}"
+
+
+def weights_code(wildcards):
+    return code(weights_module(wildcards))
+
+
+def weights_images(wildcards):
+    """Published weights need images only to count classes."""
+    run = run_slice(wildcards)
+    return (
+        run_images(wildcards)
+        if run["weights"] == "trained" or run.get("num_classes")
+        else []
+    )
+
+
+def weights_statistics(wildcards):
+    return (
+        run_statistics(wildcards)
+        if run_slice(wildcards)["weights"] == "trained"
+        else []
+    )
 
 
 def cell_weights(wildcards):
-    return f"results/runs/{cell_slice(wildcards)['run']}/ema.safetensors"
+    cell = cell_slice(wildcards)
+    return f"results/runs/{cell['run']}/{cell['checkpoint']}.safetensors"

@@ -20,8 +20,13 @@ rule plan:
     params:
         datasets=SUITE["datasets"],
         codecs=SUITE["codecs"],
+        truncations=SUITE["truncations"],
+        upsamplings=SUITE["upsamplings"],
+        spectra=SUITE["spectra"],
         runs=SUITE["runs"],
+        selections=SUITE["selections"],
         cells=SUITE["cells"],
+        published=SUITE["published"],
     shell:
         "python -m dctdiff.stages.plan --params params.yaml --out_plan {output.plan}"
 
@@ -60,7 +65,7 @@ rule statistics:
         code=code("statistics"),
         images=training_images(codec_slice),
     output:
-        statistics="results/statistics/{codec}.json",
+        statistics="results/statistics/codecs/{codec}.json",
     priority: 10
     params:
         codec=codec_slice,
@@ -70,10 +75,25 @@ rule statistics:
         " --out_statistics {output.statistics}"
 
 
+rule spectrum:
+    input:
+        code=code("spectrum"),
+        images=training_images(spectrum_slice),
+        statistics=codec_statistics(spectrum_slice),
+    output:
+        spectrum="results/statistics/spectra/{spectrum}.json",
+    params:
+        spectrum=spectrum_slice,
+        arguments=written(spectrum_slice),
+    shell:
+        "python -m dctdiff.stages.spectrum --images {input.images} --statistics {input.statistics}"
+        " {params.arguments} --out_spectrum {output.spectrum}"
+
+
 rule reference:
     input:
         code=code("reference"),
-        images="data/{dataset}/train.zip",
+        images=reference_images,
     output:
         reference="data/{dataset}/reference.npz",
     params:
@@ -82,5 +102,5 @@ rule reference:
         arguments=written(dataset_slice("reference")),
         extractor_arguments=arguments(SUITE["extractor"]),
     shell:
-        "python -m dctdiff.stages.reference --images {input.images} {params.arguments}"
+        "python -m dctdiff.stages.reference --images data/{wildcards.dataset}/train.zip {params.arguments}"
         " {params.extractor_arguments} --out_reference {output.reference}"

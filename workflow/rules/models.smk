@@ -1,21 +1,46 @@
-# Training and sampling.
+# Weights, trained here or published, the choice between checkpoints, and sampling.
 
 
-rule train:
+rule weights:
     input:
-        code=code("train"),
-        images=training_images(run_slice),
-        statistics=run_statistics,
+        code=weights_code,
+        images=weights_images,
+        statistics=weights_statistics,
     output:
-        weights="results/runs/{run}/ema.safetensors",
+        weights="results/runs/{run}/last.safetensors",
+        checkpoints=directory("results/runs/{run}/checkpoints"),
         log="results/training/{run}.jsonl",
     priority: 10
     params:
         run=run_slice,
+        module=weights_module,
+        images=run_images,
+        statistics=run_statistics,
         arguments=written(run_slice),
     shell:
-        "python -m dctdiff.stages.train --images {input.images} --statistics {input.statistics}"
-        " {params.arguments} --out_weights {output.weights} --out_log {output.log}"
+        "python -m dctdiff.stages.{params.module} --images {params.images} --statistics {params.statistics}"
+        " {params.arguments} --out_weights {output.weights} --out_checkpoints {output.checkpoints}"
+        " --out_log {output.log}"
+
+
+rule select:
+    input:
+        code=code("select"),
+        checkpoints="results/runs/{run}/checkpoints",
+        reference=reference_of(selection_slice, "reference"),
+    output:
+        weights="results/runs/{run}/best.safetensors",
+        selection="results/evaluations/selections/{run}.json",
+    priority: 10
+    params:
+        selection=selection_slice,
+        extractor=SUITE["extractor"],
+        arguments=written(selection_slice),
+        extractor_arguments=arguments(SUITE["extractor"]),
+    shell:
+        "python -m dctdiff.stages.select --checkpoints {input.checkpoints} --reference_file {input.reference}"
+        " {params.arguments} {params.extractor_arguments}"
+        " --out_weights {output.weights} --out_selection {output.selection}"
 
 
 rule sample:

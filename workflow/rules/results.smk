@@ -4,18 +4,29 @@ PLAN = "results/plan.json"
 EVALUATIONS = [
     *expand("results/evaluations/heldout/{dataset}.json", dataset=SUITE["datasets"]),
     *expand("results/evaluations/round_trip/{codec}.json", codec=SUITE["codecs"]),
+    *expand("results/evaluations/truncations/{name}.json", name=SUITE["truncations"]),
+    *expand("results/evaluations/upsamplings/{name}.json", name=SUITE["upsamplings"]),
+    *expand("results/evaluations/selections/{run}.json", run=SUITE["selections"]),
     *expand("results/evaluations/cells/{cell}.json", cell=SUITE["cells"]),
 ]
-STATISTICS = expand("results/statistics/{codec}.json", codec=SUITE["codecs"])
+STATISTICS = [
+    *expand("results/statistics/codecs/{codec}.json", codec=SUITE["codecs"]),
+    *expand("results/statistics/spectra/{name}.json", name=SUITE["spectra"]),
+]
 LOGS = expand("results/training/{run}.jsonl", run=SUITE["runs"])
 GRIDS = [
     *expand("results/grids/datasets/{dataset}.png", dataset=SUITE["datasets"]),
+    *expand("results/grids/truncations/{name}.png", name=SUITE["truncations"]),
+    *expand("results/grids/upsamplings/{name}.png", name=SUITE["upsamplings"]),
     *expand("results/grids/cells/{cell}.png", cell=SUITE["cells"]),
 ]
 FIGURES = [
     "results/figures/loss.png",
     *expand("results/figures/distance-{dataset}.png", dataset=SUITE["datasets"]),
     *expand("results/figures/coefficients-{codec}.png", codec=SUITE["codecs"]),
+    *expand("results/figures/truncation-{name}.png", name=SUITE["truncations"]),
+    *expand("results/figures/spectrum-{name}.png", name=SUITE["spectra"]),
+    *expand("results/figures/snr-{name}.png", name=dct_spectra(SUITE)),
 ]
 
 

@@ -6,27 +6,55 @@ from pydantic import Field, model_validator
 
 from dctdiff.params.slice import Count, Seed, Slice
 
+# Method -> the keys that it needs, beside resolution.
+NEEDED = {
+    "none": (),
+    "random": ("crop_sides", "n_train", "n_heldout", "jpeg_quality", "seed"),
+    "box": ("box", "jpeg_quality"),
+    "convert": ("jpeg_quality",),
+}
+OPTIONAL = ("n_heldout",)
+
 
 class Crop(Slice):
-    method: Literal["none", "random"] = Field(
-        description="none: keep the files as they are; random: square crops of random place and scale, resized"
+    method: Literal["none", "random", "box", "convert"] = Field(
+        description="none: keep the files as they are; random: square crops of random place and scale, resized; "
+        "box: one crop of each image, resized; convert: keep JPEG files as they are, make others JPEG"
     )
-    resolution: Count = Field(description="side of the images in pixels")
+    resolution: Count = Field(description="side of the images in pixels; none, convert: which they must have")
+    box: list[int] = Field(
+        None, min_length=4, max_length=4, description="box: left, top, right and bottom edge in pixels, a square"
+    )
     crop_sides: list[Count] = Field(
         None,
         min_length=1,
         description="random: sides of the crops in pixels of the photograph, equally likely",
     )
     n_train: Count = Field(None, description="random: number of training images")
-    n_heldout: int = Field(None, ge=2, description="random: number of held-out images")
-    jpeg_quality: int = Field(None, ge=1, le=95, description="random: JPEG quality of the crops")
+    n_heldout: int = Field(
+        None,
+        ge=2,
+        description="number of held-out images; random: drawn; else evenly spaced among those of the source "
+        "(all without this key), or among its training images if it has none",
+    )
+    jpeg_quality: int = Field(None, ge=1, le=95, description="random, box, convert: JPEG quality of the images made")
     seed: Seed = Field(None, description="random: seed of the crops")
 
     @model_validator(mode="after")
-    def random_needs_all(self):
-        given = [self.crop_sides, self.n_train, self.n_heldout, self.jpeg_quality, self.seed]
-        if self.method == "random" and None in given:
-            raise ValueError("method random needs crop_sides, n_train, n_heldout, jpeg_quality and seed")
-        if self.method == "none" and any(value is not None for value in given):
-            raise ValueError("method none takes resolution only; remove the other keys")
+    def keys_of_the_method(self):
+        needed = NEEDED[self.method]
+        given = self.model_dump(exclude_none=True, exclude={"method", "resolution"})
+        if any(key not in given for key in needed):
+            raise ValueError(f"method {self.method} needs {', '.join(needed)}")
+        extra = [key for key in given if key not in (*needed, *OPTIONAL)]
+        if extra:
+            raise ValueError(f"method {self.method} takes no {' and no '.join(extra)}; remove what it does not take")
+        return self
+
+    @model_validator(mode="after")
+    def box_is_a_square(self):
+        if self.box is not None:
+            left, top, right, bottom = self.box
+            if min(left, top) < 0 or right <= left or right - left != bottom - top:
+                raise ValueError(f"box is {self.box}, but should be the left, top, right and bottom edge of a square")
         return self

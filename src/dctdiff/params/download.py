@@ -1,31 +1,111 @@
 """Params of the download stage."""
 
-from typing import Literal
+import re
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from dctdiff.params.slice import Slice
+from dctdiff.params.slice import SHA256, Count, Slice
 
-SHA256 = r"^[0-9a-f]{64}$"
+MD5 = r"^[0-9a-f]{32}$"
+FILE_NAME = r"[\w-][\w.-]*"
+ADDRESS = {
+    "files": (r".+", "a path"),
+    "http": (rf"https?://.+/{FILE_NAME}", "a URL that ends in the name of a file"),
+    "gdrive": (r"[\w-]+", "the id of a file, as in its link"),
+    "kaggle": (rf"{FILE_NAME}/{FILE_NAME}", "owner/name, as in its link"),
+}
+
+
+def listed(value):
+    """One address stands for a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
+Addresses = Annotated[list[str], BeforeValidator(listed)]
 
 
 class Download(Slice):
-    source: Literal["scikit-image", "files"] = Field(
+    source: Literal["scikit-image", "files", "http", "gdrive", "kaggle"] = Field(
         description="scikit-image: the photographs inside the installed package; "
-        "files: an archive (zip, tar, any compression) or a folder of images"
+        "files: an archive (zip, tar, any compression) or a folder on disk; "
+        "http, gdrive (Google Drive), kaggle: an archive, fetched into data/sources if it does not lie there"
     )
-    train: str = Field(None, description="files: path of the training images")
-    train_sha256: str = Field(
-        None, pattern=SHA256, description="files: SHA-256 of that archive, or of the folder's listing"
+    train: Addresses = Field(
+        None,
+        min_length=1,
+        description="where the training images are; files: path; http: URL; gdrive: file id; kaggle: owner/name; "
+        "a list if they are in several archives",
     )
-    heldout: str = Field(None, description="files: path of the held-out images")
-    heldout_sha256: str = Field(None, pattern=SHA256, description="files: its SHA-256")
+    train_sha256: str = Field(None, pattern=SHA256, description="SHA-256 of that archive, or of the folder's listing")
+    train_md5: str = Field(None, description="its MD5, where only that is published")
+    train_folder: str = Field(None, description="folder within it that holds them; without it, all its images")
+    n_train: Count = Field(None, description="number of them; needed without a digest")
+    heldout: Addresses = Field(
+        None, min_length=1, description="files, http: where the held-out images are, if in an archive of their own"
+    )
+    heldout_sha256: str = Field(None, pattern=SHA256, description="SHA-256 of that archive, or of the folder's listing")
+    heldout_folder: str = Field(
+        None, description="folder that holds the held-out images, in the archive of heldout or else of train"
+    )
+    n_heldout: Count = Field(None, description="number of them; needed with heldout without a digest")
+    format: Literal["images", "cifar10", "imagenet64"] = Field(
+        "images",
+        description="images: image files; cifar10, imagenet64: the official batch files, whose images become JPEG",
+    )
+    filename: str = Field(None, pattern=rf"^{FILE_NAME}$", description="gdrive: name of the archive in data/sources")
+
+    @property
+    def has_heldout(self) -> bool:
+        """Whether the source has held-out images of its own."""
+        return bool(self.heldout or self.heldout_folder or self.format == "cifar10")
 
     @model_validator(mode="after")
-    def paths_belong_to_files(self):
-        given = [self.train, self.train_sha256, self.heldout, self.heldout_sha256]
-        if self.source == "files" and None in given:
-            raise ValueError("source files needs train, train_sha256, heldout and heldout_sha256")
-        if self.source != "files" and any(given):
-            raise ValueError(f"source {self.source} takes no paths; remove train and heldout")
+    def keys_of_the_source(self):
+        given = self.model_dump(exclude_none=True, exclude={"source", "format"})
+        if self.source == "scikit-image":
+            if given or self.format != "images":
+                raise ValueError(f"source scikit-image takes no other key; remove {', '.join(given) or 'format'}")
+            return self
+        if not self.train:
+            raise ValueError(f"source {self.source} needs train")
+        if (self.filename is not None) != (self.source == "gdrive"):
+            raise ValueError("filename belongs to source gdrive, which needs it")
+        if self.source in ("gdrive", "kaggle") and (self.heldout or len(self.train) > 1):
+            raise ValueError(f"source {self.source} takes one archive; use heldout_folder for its held-out images")
+        return self
+
+    @model_validator(mode="after")
+    def addresses_are_of_the_source(self):
+        for key in ("train", "heldout"):
+            for address in getattr(self, key) or []:
+                pattern, meaning = ADDRESS[self.source]
+                if not re.fullmatch(pattern, address):
+                    raise ValueError(f"{key} is {address!r}, but source {self.source} needs {meaning}")
+        return self
+
+    @model_validator(mode="after")
+    def every_archive_is_checked(self):
+        if self.train_md5 and not re.fullmatch(MD5, self.train_md5):
+            raise ValueError(f"train_md5 is {self.train_md5!r}, but should be 32 hexadecimal digits")
+        for key, digests, count in (
+            ("train", ("train_sha256", "train_md5"), "n_train"),
+            ("heldout", ("heldout_sha256",), "n_heldout"),
+        ):
+            addresses = getattr(self, key) or []
+            has_digest = any(getattr(self, digest) for digest in digests)
+            if has_digest and len(addresses) != 1:
+                raise ValueError(f"{' and '.join(digests)} belong to one archive; use {count} to check {key}")
+            if addresses and not has_digest and getattr(self, count) is None:
+                raise ValueError(f"{key} needs {' or '.join((*digests, count))}, to check what is read")
+        if self.n_heldout and not self.has_heldout:
+            raise ValueError("n_heldout needs heldout or heldout_folder; crop.n_heldout takes some training images")
+        return self
+
+    @model_validator(mode="after")
+    def folders_are_relative(self):
+        for key in ("train_folder", "heldout_folder"):
+            folder = getattr(self, key)
+            if folder is not None and (not folder or folder.startswith(("/", ".")) or folder.endswith("/")):
+                raise ValueError(f"{key} is {folder!r}, but should be a folder within the archive, such as a/b")
         return self

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from dctdiff.params.slice import Count, Slice
+from dctdiff.params.slice import SHA256, Count, Slice
 
 
 class Extractor(Slice):
@@ -24,8 +24,22 @@ class Extractor(Slice):
 
 
 class Reference(Slice):
-    n_images: int = Field(ge=2, description="training images of the reference, evenly spaced by name")
+    n_images: int = Field(None, ge=2, description="training images of the reference, evenly spaced by name")
+    file: str = Field(
+        None, description="instead of n_images: path of published statistics (npz with mu and sigma, e.g. fid_stats)"
+    )
+    sha256: str = Field(
+        None, pattern=SHA256, description="SHA-256 of that file; without it the stage stops and says what it is"
+    )
+
+    @model_validator(mode="after")
+    def measured_or_imported(self):
+        if (self.n_images is None) == (self.file is None):
+            raise ValueError("give either n_images (measured here) or file and sha256 (published)")
+        if self.n_images is not None and self.sha256 is not None:
+            raise ValueError("sha256 belongs to file; remove it or n_images")
+        return self
 
 
 class ReferenceSet(Extractor, Reference):
-    """What the reference stage is given: the extractor of the suite, the size of the dataset."""
+    """What the reference stage is given: the extractor of the suite, the reference of the dataset."""

@@ -6,4 +6,9 @@ from dctdiff.params.slice import Slice
 
 
 class RoundTrip(Slice):
-    jpeg_quality: int = Field(ge=1, le=95, description="JPEG quality after the codec, as for samples")
+    dct_jpeg_quality: int = Field(
+        ge=1, le=95, description="JPEG quality after DCT codecs, as for their samples (the paper: 95)"
+    )
+    pixel_jpeg_quality: int = Field(
+        ge=1, le=95, description="JPEG quality after pixel codecs, as for their samples (the paper: 75)"
+    )

@@ -1,12 +1,14 @@
 """Slices of params.yaml: what one stage is given, checked before anything runs."""
 
 import difflib
-from typing import Annotated, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 # Names become file names, and parts of stage names in both engines.
 NAME = r"^[a-z0-9][a-z0-9_-]*$"
+SHA256 = r"^[0-9a-f]{64}$"
 Name = Annotated[str, Field(pattern=NAME)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0)]
@@ -53,6 +55,15 @@ def _model_at(root: type[BaseModel], location: tuple) -> type[BaseModel]:
     for part in location:
         if get_origin(annotation) is dict:  # any name leads to the same model
             annotation = get_args(annotation)[1]
+        elif get_origin(annotation) is list:
+            annotation = get_args(annotation)[0]
         else:
-            annotation = annotation.model_fields[part].annotation
+            annotation = without_none(annotation.model_fields[part].annotation)
     return annotation
+
+
+def without_none(annotation):
+    """``T`` of ``T | None``: a group or value that may be absent."""
+    if get_origin(annotation) not in (UnionType, Union):
+        return annotation
+    return next(part for part in get_args(annotation) if part is not NoneType)

@@ -10,12 +10,21 @@ from dctdiff.files import existing_file
 from dctdiff.params.crop import Crop
 from dctdiff.params.download import Download
 from dctdiff.params.evaluate import Extractor, Reference
+from dctdiff.params.published import PublishedNumbers
 from dctdiff.params.report import Report
 from dctdiff.params.round_trip import RoundTrip
 from dctdiff.params.sample import Cell
+from dctdiff.params.select import Selection
 from dctdiff.params.slice import Name, Slice, explain
+from dctdiff.params.spectrum import Spectrum
 from dctdiff.params.statistics import Codec
 from dctdiff.params.train import Run
+from dctdiff.params.truncation import Truncation
+from dctdiff.params.upsampling import Upsampling
+
+# In the order of the report; some come with their section. Tables of published distances have
+# other names and follow the first.
+TABLES = ("quality", "costs", "truncation", "upsampling", "statistics", "training")
 
 
 class Dataset(Slice):
@@ -27,67 +36,151 @@ class Dataset(Slice):
 class Suite(Slice):
     datasets: dict[Name, Dataset] = Field(min_length=1, description="image sets")
     codecs: dict[Name, Codec] = Field(min_length=1, description="what networks see: DCT coefficients or pixels")
-    runs: dict[Name, Run] = Field(min_length=1, description="trained models")
+    truncations: dict[Name, Truncation] = Field(description="m*: how many coefficients may be dropped")
+    upsamplings: dict[Name, Upsampling] = Field(description="DCT upsampling beside bicubic, Lanczos and nearest")
+    spectra: dict[Name, Spectrum] = Field(description="power spectra along the forward process")
+    runs: dict[Name, Run] = Field(min_length=1, description="models: trained here, or published")
+    selections: dict[Name, Selection] = Field(description="run: choice of the best of its checkpoints")
     cells: dict[Name, Cell] = Field(min_length=1, description="sampled and evaluated: the cells of the tables")
     round_trip: RoundTrip = Field(description="floor: held-out images through each codec")
     extractor: Extractor = Field(description="features behind every distance of the suite")
     report: Report = Field(description="look of the report; changes no number")
+    published: PublishedNumbers = Field(description="published numbers; only the tables read them")
 
     @model_validator(mode="after")
     def references_exist(self):
-        for section, entries, key, known in (
-            ("codecs", self.codecs, "dataset", self.datasets),
-            ("runs", self.runs, "dataset", self.datasets),
-            ("runs", self.runs, "codec", self.codecs),
-            ("cells", self.cells, "run", self.runs),
-            ("cells", self.cells, "reference", self.datasets),
+        for section, key, target in (
+            ("codecs", "dataset", "datasets"),
+            ("truncations", "dataset", "datasets"),
+            ("upsamplings", "dataset", "datasets"),
+            ("spectra", "dataset", "datasets"),
+            ("spectra", "codec", "codecs"),
+            ("runs", "dataset", "datasets"),
+            ("runs", "codec", "codecs"),
+            ("selections", "reference", "datasets"),
+            ("cells", "run", "runs"),
+            ("cells", "reference", "datasets"),
         ):
-            for name, entry in entries.items():
-                value = getattr(entry, key)
-                if value not in known:
-                    raise ValueError(f"{section}.{name}.{key} is {value!r}, but should be one of {', '.join(known)}")
+            for name, entry in getattr(self, section).items():
+                check_key(f"{section}.{name}.{key}", getattr(entry, key), getattr(self, target))
+        for name in self.selections:
+            check_key("selections", name, self.runs)
+        published = self.published
+        for table, rows in published.distances.items():
+            if table in TABLES:
+                raise ValueError(f"published.distances.{table}: this table exists already; choose another name")
+            for index, row in enumerate(rows):
+                if row.cell:
+                    check_key(f"published.distances.{table}.{index}.cell", row.cell, self.cells)
+        for index, row in enumerate(published.costs):
+            if row.run:
+                check_key(f"published.costs.{index}.run", row.run, self.runs)
+        for section, target in (
+            ("statistics", "codecs"),
+            ("truncations", "truncations"),
+            ("upsamplings", "upsamplings"),
+        ):
+            for name in getattr(published, section):
+                check_key(f"published.{section}", name, getattr(self, target))
         return self
+
+    @model_validator(mode="after")
+    def sections_agree(self):
+        for section in ("spectra", "runs"):
+            for name, entry in getattr(self, section).items():
+                dataset = self.codecs[entry.codec].dataset
+                if dataset != entry.dataset:
+                    raise ValueError(
+                        f"{section}.{name}.codec is {entry.codec!r} on {dataset}, but its dataset is {entry.dataset}"
+                    )
+        for name, run in self.runs.items():
+            if run.release:
+                self._release_fits(name, run)
+        for name, cell in self.cells.items():
+            if cell.checkpoint == "best" and cell.run not in self.selections:
+                raise ValueError(
+                    f"cells.{name}.checkpoint is 'best', but selections has no {cell.run}; add it, or use last"
+                )
+        for name, statistics in self.published.statistics.items():
+            expected = (self.codecs[name].block_size or 0) ** 2
+            for key in ("entropy_y", "entropy_cb", "entropy_cr"):
+                found = len(getattr(statistics, key))
+                if found != expected:
+                    raise ValueError(
+                        f"published.statistics.{name}.{key} has {found} values, but should have {expected}"
+                    )
+        return self
+
+    def _release_fits(self, name: str, run: Run) -> None:
+        codec, resolution = self.codecs[run.codec], self.datasets[run.dataset].crop.resolution
+        expected = {"resolution": resolution}
+        expected |= {key: getattr(codec, key) for key in ("block_size", "kept_coefficients", "patch_size")}
+        for key, value in expected.items():
+            if getattr(run.release, key) != value:
+                raise ValueError(
+                    f"runs.{name}.release.{key} is {getattr(run.release, key)}, but {value} for the codec {run.codec}"
+                )
 
     @model_validator(mode="after")
     def sizes_fit(self):
         for name, codec in self.codecs.items():
-            crop = self.datasets[codec.dataset].crop
-            if crop.resolution % codec.token_side:
-                side = "patch_size" if codec.space == "pixel" else "2 * block_size"
-                raise ValueError(
-                    f"codecs.{name}: the resolution {crop.resolution} of {codec.dataset} is not divisible "
-                    f"by {side} = {codec.token_side}"
-                )
-            if crop.n_train and codec.n_images > crop.n_train:
-                raise ValueError(
-                    f"codecs.{name}.n_images is {codec.n_images}, but {codec.dataset} has only "
-                    f"{crop.n_train} training images"
-                )
-        for name, run in self.runs.items():
-            if self.codecs[run.codec].dataset != run.dataset:
-                raise ValueError(
-                    f"runs.{name}.codec is {run.codec!r} on {self.codecs[run.codec].dataset}, but the "
-                    f"run's dataset is {run.dataset}"
-                )
-            n_train = self.datasets[run.dataset].crop.n_train
-            if n_train and run.batch_size > n_train:
-                raise ValueError(
-                    f"runs.{name}.batch_size is {run.batch_size}, but {run.dataset} has only {n_train} training images"
-                )
-        counts = {cell.reference: cell.n_images for cell in reversed(self.cells.values())}
-        for name, cell in self.cells.items():
-            if cell.n_images != counts[cell.reference]:
-                raise ValueError(
-                    f"cells.{name}.n_images is {cell.n_images}, but another cell on {cell.reference} has "
-                    f"{counts[cell.reference]}; distances compare only at equal n"
-                )
+            side = "patch_size" if codec.space == "pixel" else "2 * block_size"
+            self._divisible(f"codecs.{name}", codec.dataset, side, codec.token_side)
+        for section in ("truncations", "upsamplings"):
+            for name, entry in getattr(self, section).items():
+                self._divisible(f"{section}.{name}", entry.dataset, "2 * block_size", 2 * entry.block_size)
+        return self
+
+    def _divisible(self, key: str, dataset: str, side: str, value: int) -> None:
+        resolution = self.datasets[dataset].crop.resolution
+        if resolution % value:
+            raise ValueError(f"{key}: the resolution {resolution} of {dataset} is not divisible by {side} = {value}")
+
+    @model_validator(mode="after")
+    def images_suffice(self):
+        for section, key in (
+            ("codecs", "n_images"),
+            ("truncations", "n_images"),
+            ("upsamplings", "n_images"),
+            ("spectra", "n_images"),
+            ("runs", "batch_size"),
+        ):
+            for name, entry in getattr(self, section).items():
+                self._enough(f"{section}.{name}.{key}", getattr(entry, key), entry.dataset)
         for name, dataset in self.datasets.items():
-            if dataset.crop.n_train and dataset.reference.n_images > dataset.crop.n_train:
+            self._enough(f"datasets.{name}.reference.n_images", dataset.reference.n_images, name)
+            if dataset.crop.method != "random" and not dataset.download.has_heldout and not dataset.crop.n_heldout:
                 raise ValueError(
-                    f"datasets.{name}.reference.n_images is {dataset.reference.n_images}, but there are "
-                    f"only {dataset.crop.n_train} training images"
+                    f"datasets.{name}: the source has no held-out images, and crop.n_heldout is missing; say how many "
+                    "training images serve instead"
                 )
         return self
+
+    def _enough(self, key: str, needed: int | None, name: str) -> None:
+        dataset = self.datasets[name]
+        available = dataset.crop.n_train or dataset.download.n_train
+        if needed and available and needed > available:
+            raise ValueError(f"{key} is {needed}, but {name} has only {available} training images")
+
+
+def table_names(suite: dict) -> list[str]:
+    """The tables of a suite, as a dict, in the order of the report."""
+    absent = {name for name in ("truncation", "upsampling") if not suite[f"{name}s"]}
+    if not suite["published"].get("costs"):
+        absent.add("costs")
+    first, *rest = [name for name in TABLES if name not in absent]
+    return [first, *suite["published"].get("distances", {}), *rest]
+
+
+def dct_spectra(suite: dict) -> list[str]:
+    """The spectra of DCT codecs: those with a signal-to-noise ratio of each frequency."""
+    codecs = suite["codecs"]
+    return [name for name, spectrum in suite["spectra"].items() if codecs[spectrum["codec"]]["space"] == "dct"]
+
+
+def check_key(key: str, value: str, known: dict) -> None:
+    if value not in known:
+        raise ValueError(f"{key} is {value!r}, but should be one of {', '.join(known) or 'none: the section is empty'}")
 
 
 class Params(Slice):

@@ -1,24 +1,33 @@
-"""Params of the train stage: one run."""
+"""Params of the weights stage: one run."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from dctdiff.params.release import Release
 from dctdiff.params.slice import Count, Name, Seed, Slice
 
 # These change how a run is executed or how far it goes, not its course: a run goes on from its
-# state when they change. Everything else is part of the fingerprint of the state.
-NOT_IN_FINGERPRINT = frozenset({"train_steps", "checkpoint_steps", "processes"})
+# state when they change. Everything else is part of the fingerprint of the state, candidate_steps
+# too: a state holds the candidates of its own past.
+NOT_IN_FINGERPRINT = frozenset({"train_steps", "checkpoint_steps", "processes", "weights", "release"})
 
 
 class Run(Slice):
     dataset: Name = Field(description="key of suite.datasets")
     codec: Name = Field(description="key of suite.codecs, on the same dataset")
+    weights: Literal["trained", "published"] = Field(
+        description="trained: train them; published: import the file of release instead"
+    )
+    release: Release | None = Field(None, description="published: the file of the authors")
     embed_dim: Count = Field(description="width of the U-ViT")
     depth: int = Field(ge=2, multiple_of=2, description="blocks on both sides; one more is in the middle")
     num_heads: Count = Field(description="attention heads; divides embed_dim")
     skip_bias_std: float = Field(
         0.0, ge=0, description="std of the initial biases of the skips; 0 in the paper, above it helps short runs"
+    )
+    num_classes: Count | None = Field(
+        None, description="classes of the training images, whose labels the network is given; none: unconditional"
     )
     snr_scale: float = Field(gt=0, description="factor c on the signal-to-noise ratio at every t")
     train_steps: Count = Field(description="optimiser steps; raising it continues the run")
@@ -34,7 +43,17 @@ class Run(Slice):
     seed: Seed = Field(description="seed of weights, order, flips, times and noise")
     log_steps: Count = Field(description="steps per line of the log, which holds their mean loss")
     checkpoint_steps: Count = Field(description="steps between two saved states")
+    candidate_steps: Count | None = Field(
+        None,
+        description="steps between two EMA weights kept for the selection of a checkpoint; none: only the last are",
+    )
     processes: Count = Field(1, description="processes (GPUs) that share a step")
+
+    @model_validator(mode="after")
+    def published_from_a_file(self):
+        if self.weights == "published" and self.release is None:
+            raise ValueError("weights is published, but there is no release; add the group release, or train")
+        return self
 
     @model_validator(mode="after")
     def divisible(self):

@@ -1,29 +1,21 @@
 """Turn the downloaded images into training and held-out images of one size."""
 
+import zipfile
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
+import numpy as np
 from PIL import Image
 
-from dctdiff.archive import decode_image, encode_jpeg, read_entries, write_archive, write_grid
+from dctdiff.archive import decode_image, encode_jpeg, open_archive, read_entries, write_archive, write_grid
 from dctdiff.command import parse_command, run_stage
-from dctdiff.cropping import random_crop
+from dctdiff.cropping import box_crop, random_crop
 from dctdiff.errors import UserError
 from dctdiff.params.crop import Crop
 from dctdiff.progress import progress
 
-
-def untouched(source: str, split: str, resolution: int) -> Iterator[tuple[str, bytes]]:
-    """The files of one split, byte for byte, once they are known to have the right size."""
-    for name, content in read_entries(source):
-        if name.startswith(f"{split}/"):
-            shape = decode_image(content, name).shape
-            if shape != (resolution, resolution, 3):
-                raise UserError(
-                    f"{source}: {name} has {shape[1]} x {shape[0]} pixels, but resolution is {resolution}; "
-                    "choose another crop method or resolution"
-                )
-            yield name.removeprefix(f"{split}/"), content
+JPEG_START = b"\xff\xd8\xff"
+JPEG_SUFFIXES = (".jpg", ".jpeg")
 
 
 def random_crops(source: str, split: str, crop: Crop, indices: range) -> Iterator[tuple[str, bytes]]:
@@ -35,6 +27,66 @@ def random_crops(source: str, split: str, crop: Crop, indices: range) -> Iterato
         for index in indices:
             name, image = random_crop(photographs, crop.crop_sides, crop.resolution, crop.seed, index)
             yield f"{name}/{index:08d}.jpg", encode_jpeg(image, crop.jpeg_quality)
+            bar.update()
+
+
+def chosen_names(source: str, split: str, n_heldout: int | None) -> list[str]:
+    """Names in the source of the images of one split, sorted.
+
+    A source without held-out images lends ``n_heldout`` of its training images, evenly spaced.
+    """
+    with open_archive(source) as archive:
+        names = sorted(archive.namelist())
+    train = [name for name in names if name.startswith("train/")]
+    if not train:
+        raise UserError(f"{source} has no training images; run the download stage again")
+    own = train if split == "train" else [name for name in names if name.startswith(f"{split}/")]
+    if split == "train" or (own and n_heldout is None):
+        return own
+    if n_heldout is None:
+        raise UserError(f"{source} has no held-out images; set n_heldout to take some training images instead")
+    own = own or train
+    if n_heldout > len(own):
+        raise UserError(f"n_heldout is {n_heldout}, but {source} has only {len(own)} such images; lower it")
+    return [own[index * len(own) // n_heldout] for index in range(n_heldout)]
+
+
+def new_name(name: str, crop: Crop) -> str:
+    """The name without its split; as a JPEG file where it becomes one."""
+    path = PurePosixPath(name).relative_to(PurePosixPath(name).parts[0])
+    is_jpeg = path.suffix.lower() in JPEG_SUFFIXES
+    return str(path if crop.method == "none" or is_jpeg else path.with_suffix(".jpg"))
+
+
+def finished(content: bytes, crop: Crop, name: str) -> bytes:
+    """The file of one image of the set; every image is decoded, so none is broken or of another size."""
+    image = decode_image(content, name)
+    if crop.method == "box":
+        return encode_jpeg(box_crop(image, crop.box, crop.resolution, name), crop.jpeg_quality)
+    if image.shape[:2] != (crop.resolution, crop.resolution):
+        raise UserError(
+            f"{name} has {image.shape[1]} x {image.shape[0]} pixels, but resolution is {crop.resolution}; "
+            "choose another crop method or resolution"
+        )
+    if crop.method == "none" or content.startswith(JPEG_START):
+        return content
+    return encode_jpeg(np.ascontiguousarray(image), crop.jpeg_quality)  # protocol point 5
+
+
+def whole_images(source: str, names: list[str], crop: Crop) -> Iterator[tuple[str, bytes]]:
+    """One image for each of the names in the source."""
+    seen = set()
+    with open_archive(source) as archive, progress("crop", len(names), "images") as bar:
+        for name in names:
+            made = new_name(name, crop)
+            if made in seen:
+                raise UserError(f"{source}: two images would be called {made}; rename one of them in the source")
+            seen.add(made)
+            try:
+                content = archive.read(name)
+            except zipfile.BadZipFile as error:
+                raise UserError(f"{source}: {error}; delete it and run its stage again") from None
+            yield made, finished(content, crop, f"{source}: {name}")
             bar.update()
 
 
@@ -50,14 +102,16 @@ def main() -> None:
         Crop,
     )
     record = {"stage": "crop", **crop.model_dump(exclude_none=True)}
-    for split, path in (("train", paths.out_train), ("heldout", paths.out_heldout)):
-        if crop.method == "none":
-            entries = untouched(paths.source, split, crop.resolution)
-        else:
-            first = 0 if split == "train" else crop.n_train
-            n_images = crop.n_train if split == "train" else crop.n_heldout
-            entries = random_crops(paths.source, split, crop, range(first, first + n_images))
-        write_archive(path, entries, {**record, "split": split})
+    if crop.method == "random":
+        first, end = crop.n_train, crop.n_train + crop.n_heldout
+        train = random_crops(paths.source, "train", crop, range(first))
+        heldout, origin = random_crops(paths.source, "heldout", crop, range(first, end)), "heldout"
+    else:
+        names = chosen_names(paths.source, "heldout", crop.n_heldout)  # first, since this may fail
+        train = whole_images(paths.source, chosen_names(paths.source, "train", None), crop)
+        heldout, origin = whole_images(paths.source, names, crop), names[0].partition("/")[0]
+    write_archive(paths.out_train, train, {**record, "split": "train"})
+    write_archive(paths.out_heldout, heldout, {**record, "split": origin})
     write_grid(paths.out_grid, paths.out_train)
 
 

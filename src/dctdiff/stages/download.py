@@ -1,26 +1,43 @@
-"""Fetch the images of a dataset, check their digests and pack them as they are.
+"""Fetch the images of a dataset, check their digests or counts and pack them as they are.
 
 The archive holds ``train/...`` and, if the source has its own split, ``heldout/...``.
 """
 
+from collections.abc import Iterator
+from pathlib import Path
+
 from dctdiff.archive import write_archive
 from dctdiff.command import parse_command, run_stage
+from dctdiff.fetching import RENEW, Remote, obtain
 from dctdiff.params.download import Download
 from dctdiff.photographs import read_photographs
-from dctdiff.sources import read_files
+from dctdiff.sources import AGAIN, Wanted, check, read_files
 
 
-def entries(download: Download):
+def place_of(download: Download, address: str, digests: dict[str, str]) -> Path:
+    """Where an archive or folder lies, once it is fetched and checked."""
+    if download.source == "files":
+        check(Path(address), digests)
+        return Path(address)
+    remote = Remote(download.source, address, download.filename)
+    return obtain(remote, lambda path, shown, remedy: check(path, digests, shown, remedy))
+
+
+def entries(download: Download) -> Iterator[tuple[str, bytes]]:
     if download.source == "scikit-image":
         for name, content in read_photographs():
             yield f"train/{name}", content
         return
-    for split, path, digest in (
-        ("heldout", download.heldout, download.heldout_sha256),
-        ("train", download.train, download.train_sha256),
-    ):
-        for name, content in read_files(path, digest):
-            yield f"{split}/{name}", content
+    digests = {"sha256": download.train_sha256, "md5": download.train_md5}
+    places = [place_of(download, address, digests) for address in download.train]
+    splits = [(places, Wanted(download.format, "train", download.train_folder, download.n_train))]
+    if download.has_heldout:
+        digests = {"sha256": download.heldout_sha256}
+        places = [place_of(download, address, digests) for address in download.heldout or []] or places
+        splits.append((places, Wanted(download.format, "heldout", download.heldout_folder, download.n_heldout)))
+    for places, wanted in reversed(splits):  # in the order of the names
+        for name, content in read_files(places, wanted, AGAIN if download.source == "files" else RENEW):
+            yield f"{wanted.split}/{name}", content
 
 
 def main() -> None:

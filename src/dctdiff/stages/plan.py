@@ -1,10 +1,12 @@
-"""Write down what the suite consists of: the datasets, codecs, runs and cells of the tables."""
+"""Write down what the suite consists of: the sections that tables and report show."""
 
 from dctdiff.command import parse_command, run_stage
 from dctdiff.files import write_json
 from dctdiff.params.suite import load_suite
 
-SECTIONS = {"datasets", "codecs", "runs", "cells"}
+SECTIONS = {
+    "datasets", "codecs", "truncations", "upsamplings", "spectra", "runs", "selections", "cells", "published",
+}  # fmt: skip
 
 
 def main() -> None:

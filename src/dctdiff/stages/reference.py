@@ -1,40 +1,115 @@
-"""Fit the features of the training images: what all distances of a dataset are measured against."""
+"""Fit the features of the training images: what all distances of a dataset are measured against.
+
+With ``file`` the fit is not made but read: published statistics, in the form of pytorch-fid.
+"""
 
 import json
+import zipfile
+from pathlib import Path
 
 import numpy as np
 
 import dctdiff.hardware
-from dctdiff.archive import read_images
+from dctdiff.archive import count_images, image_batches
 from dctdiff.command import parse_command, run_stage
-from dctdiff.features import load_extractor
+from dctdiff.errors import UserError
+from dctdiff.features import MAX_COMPARED, Extractor, evenly_spaced, load_extractor
 from dctdiff.files import replacing, sha256
-from dctdiff.frechet import fit
+from dctdiff.frechet import Gaussian, Moments
 from dctdiff.params.evaluate import ReferenceSet
 from dctdiff.progress import progress
+
+SYMMETRY = 1e-6  # how far from symmetric a covariance may be, in terms of its largest entry
+FID_STATS = "the folder fid_stats (https://drive.google.com/drive/folders/1WvLoI73O1HXyleg2jWzginlFJ5eJ_s-b)"
+
+
+def measured(images: str, params: ReferenceSet, extractor: Extractor) -> tuple[Gaussian, np.ndarray]:
+    """The fit to the training images, and the features that KID, precision and recall look at."""
+    device = dctdiff.hardware.default_device()
+    n_images = count_images(images, params.n_images)
+    chosen = np.zeros(n_images, dtype=bool)
+    chosen[evenly_spaced(n_images, MAX_COMPARED)] = True
+    moments, kept = Moments(), []
+    with progress("reference", n_images, "images") as bar:
+        batches = image_batches(images, params.batch_size, params.n_images)
+        for features in extractor.feature_batches(batches, device, bar.update):
+            kept.append(features[chosen[moments.n : moments.n + len(features)]])
+            moments.update(features)
+    return moments.gaussian(), np.concatenate(kept)
+
+
+def published(path: str, expected_sha256: str | None, extractor: Extractor) -> Gaussian:
+    """Mean and covariance of a file of pytorch-fid (protocol point 37), once it is the right one."""
+    if not Path(path).is_file():
+        raise UserError(
+            f"{path} does not exist; download it from {FID_STATS} that the README of "
+            "github.com/forever208/DCTdiff links, and put it there"
+        )
+    found = sha256(path)
+    if expected_sha256 is None:
+        raise UserError(
+            f"reference.sha256 is missing; {path} has the SHA-256 {found}: "
+            "if you trust this file, write that into params.yaml"
+        )
+    if found != expected_sha256:
+        raise UserError(
+            f"{path} has the SHA-256 {found}, but reference.sha256 is {expected_sha256}; download it again (Google "
+            "Drive sends a web page when its quota is exceeded), or correct the digest if you trust this file"
+        )
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            mean, covariance = (file[name].astype(np.float64) for name in ("mu", "sigma"))
+    except (OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} is not an npz with mu and sigma ({error}); take a file of pytorch-fid") from None
+    check_statistics(path, mean, covariance, extractor)
+    return Gaussian(mean, covariance, None)
+
+
+def check_statistics(path: str, mean: np.ndarray, covariance: np.ndarray, extractor: Extractor) -> None:
+    if mean.ndim != 1 or covariance.shape != (*mean.shape, *mean.shape):
+        raise UserError(
+            f"{path}: mu has the shape {mean.shape} and sigma {covariance.shape}, but (D,) and (D, D) are expected; "
+            "take a file of pytorch-fid"
+        )
+    if len(mean) != extractor.dim:
+        raise UserError(
+            f"{path} is about {len(mean)} features, but the extractor has {extractor.dim}; "
+            "published FID statistics (2048) need extractor: inception"
+        )
+    if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
+        raise UserError(f"{path} holds values that are not finite; download it again")
+    asymmetry, largest = np.abs(covariance - covariance.T).max(), np.abs(covariance).max()
+    if asymmetry > SYMMETRY * largest or covariance.diagonal().min() < 0:
+        raise UserError(f"{path}: sigma is not a covariance (symmetric, no negative variance); download it again")
 
 
 def main() -> None:
     paths, params = parse_command(
         __doc__,
-        {"images": "archive of the training images", "out_reference": "mean and covariance, npz"},
+        {
+            "images": "archive of the training images; not read if file is given",
+            "out_reference": "mean, covariance and features, npz",
+        },
         ReferenceSet,
     )
-    device = dctdiff.hardware.default_device()
-    extractor = load_extractor(params.extractor, params.feature_resolution, device)
-    images = read_images(paths.images, params.n_images)
-    with progress("reference", len(images), "images") as bar:
-        gaussian = fit(extractor.features(images, params.batch_size, device, bar.update))
+    extractor = load_extractor(params.extractor, params.feature_resolution, dctdiff.hardware.default_device())
+    if params.file:
+        gaussian, features = published(params.file, params.sha256, extractor), {}
+        origin = {"reference_file": Path(params.file).name, "reference_file_sha256": params.sha256}
+    else:
+        gaussian, compared = measured(paths.images, params, extractor)
+        features = {"features": compared}
+        origin = {"reference_images_sha256": sha256(paths.images)}
     protocol = {
         "metric": extractor.metric,
         "extractor_sha256": extractor.sha256,
         "feature_resolution": params.feature_resolution,
         "reference_n_images": gaussian.n,
-        "reference_images_sha256": sha256(paths.images),
+        **origin,
     }
     with replacing(paths.out_reference) as temporary:
         # The names mu and sigma are pytorch-fid's: it can read this file.
-        np.savez(temporary, mu=gaussian.mean, sigma=gaussian.covariance, protocol=json.dumps(protocol))
+        np.savez(temporary, mu=gaussian.mean, sigma=gaussian.covariance, **features, protocol=json.dumps(protocol))
 
 
 if __name__ == "__main__":

@@ -10,9 +10,17 @@ from matplotlib.figure import Figure
 
 import dctdiff
 from dctdiff.command import parse_command, run_stage
-from dctdiff.figures import coefficient_distributions, distance_against_nfe, loss_curves
+from dctdiff.figures import (
+    coefficient_distributions,
+    distance_against_nfe,
+    loss_curves,
+    snr_per_frequency,
+    spectra,
+    truncation_curve,
+)
 from dctdiff.files import existing, read_json, replacing, write_text
 from dctdiff.params.report import Report
+from dctdiff.params.suite import dct_spectra, table_names
 from dctdiff.stages.tables import read_evaluations, read_folder, read_logs
 
 TEMPLATE = Path(dctdiff.__file__).parent / "report.html.j2"
@@ -57,28 +65,37 @@ def main() -> None:
     )
     plan = read_json(paths.plan)
     evaluations = read_evaluations(paths.evaluations, plan)
-    statistics = read_folder(paths.statistics, list(plan["codecs"]))
-    folder = Path(paths.out_figures)
+    statistics = read_folder(f"{paths.statistics}/codecs", list(plan["codecs"]))
+    spectra_of = read_folder(f"{paths.statistics}/spectra", list(plan["spectra"]))
+    folder, grids = Path(paths.out_figures), Path(paths.grids)
 
     def save(figure: Figure, name: str) -> str:
         return inlined(save_figure(figure, folder / f"{name}.png", params.dpi))
 
+    def pictures(section: str) -> dict[str, str]:
+        return {name: inlined(existing(grids / f"{section}/{name}.png")) for name in plan[section]}
+
     curves = loss_curves(read_logs(paths.logs, plan), params.smoothing)
+    truncations, selections = evaluations["truncations"], evaluations["selections"]
     template = jinja2.Template(TEMPLATE.read_text(encoding="utf-8"), autoescape=True, undefined=jinja2.StrictUndefined)
     html = template.render(
         title=params.title,
-        tables={name: read_table(paths.tables, name) for name in ("quality", "statistics", "training")},
+        plan=plan,
+        tables={name: read_table(paths.tables, name) for name in table_names(plan)},
+        published_tables=list(plan["published"].get("distances", {})),
         distances={d: save(distance_against_nfe(plan, evaluations, d), f"distance-{d}") for d in plan["datasets"]},
         losses=save(curves, "loss"),
         distributions={
             name: save(coefficient_distributions(name, s), f"coefficients-{name}") for name, s in statistics.items()
         },
-        real={d: inlined(existing(f"{paths.grids}/datasets/{d}.png")) for d in plan["datasets"]},
-        samples={
-            name: {"image": inlined(existing(f"{paths.grids}/cells/{name}.png")), **cell}
-            for name, cell in plan["cells"].items()
+        truncations={name: save(truncation_curve(name, t), f"truncation-{name}") for name, t in truncations.items()},
+        spectra={name: save(spectra(name, s), f"spectrum-{name}") for name, s in spectra_of.items()},
+        snrs={name: save(snr_per_frequency(name, spectra_of[name]), f"snr-{name}") for name in dct_spectra(plan)},
+        grids={section: pictures(section) for section in ("datasets", "truncations", "upsamplings", "cells")},
+        selections=selections,
+        evaluations={
+            f"{kind}/{name}": e for kind in ("heldout", "round_trip", "cells") for name, e in evaluations[kind].items()
         },
-        evaluations={f"{kind}/{name}": e for kind, named in evaluations.items() for name, e in named.items()},
     )
     write_text(paths.out_report, html)
 

@@ -1,7 +1,7 @@
 """Generate the images of one cell from the EMA weights of its run."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -15,22 +15,34 @@ from dctdiff.launch import relaunch_with
 from dctdiff.model import ModelConfig, load_model
 from dctdiff.params.sample import Cell
 from dctdiff.progress import progress
-from dctdiff.sampling import sample_images
+from dctdiff.sampling import image_labels, sample_images
 
 MODULE = "dctdiff.stages.sample"
 
 
-def share(n_images: int, rank: int, processes: int) -> range:
+def file_names(config: ModelConfig, cell: Cell) -> dict[int, str]:
+    """Index -> name of each image, sorted by name; of a conditional model the label comes first."""
+    indices = range(cell.n_images)
+    labels = image_labels(config, cell.seed, indices)
+    if labels is None:
+        return {index: f"{index:08d}.jpg" for index in indices}
+    names = {index: f"{label:04d}_{index:08d}.jpg" for index, label in zip(indices, labels, strict=True)}
+    return dict(sorted(names.items(), key=lambda item: item[1]))
+
+
+def share(indices: Sequence[int], rank: int, processes: int) -> Sequence[int]:
     """The images of one process: contiguous, and all shares together are all images."""
-    return range(n_images * rank // processes, n_images * (rank + 1) // processes)
+    return indices[len(indices) * rank // processes : len(indices) * (rank + 1) // processes]
 
 
-def generate(network, config: ModelConfig, cell: Cell, indices: range) -> Iterator[tuple[str, bytes]]:
+def generate(
+    network, config: ModelConfig, cell: Cell, names: dict[int, str], indices: Sequence[int]
+) -> Iterator[tuple[str, bytes]]:
     batches = sample_images(network, config, cell.sampler, cell.nfe, cell.seed, indices, cell.batch_size)
     with progress("sample", len(indices), "images") as bar:
         for batch, images in batches:
             for index, image in zip(batch, images, strict=True):
-                yield f"{index:08d}.jpg", encode_jpeg(image, cell.jpeg_quality)
+                yield names[index], encode_jpeg(image, cell.jpeg_quality)
             bar.update(len(batch))
 
 
@@ -43,7 +55,7 @@ def main() -> None:
     paths, cell = parse_command(
         __doc__,
         {
-            "weights": "EMA weights of the run",
+            "weights": "EMA weights, of the run's last step or of its selection",
             "out_samples": "archive of the images",
             "out_grid": "picture of some of them",
         },
@@ -54,20 +66,24 @@ def main() -> None:
     if state.num_processes != cell.processes:
         raise UserError(f"processes is {cell.processes}, but {state.num_processes} were launched")
     network, config = load_model(paths.weights, state.device)
+    model = dataclasses.asdict(config) | {"num_classes": config.num_classes}
+    del model["class_counts"]  # long, and the names tell the labels
     record = {
         "stage": "sample",
         **cell.model_dump(exclude={"batch_size", "processes"}),
-        "model": dataclasses.asdict(config),
+        "model": model,
         "parameters": sum(weight.numel() for weight in network.parameters()),
         "weights_sha256": sha256(paths.weights),
     }
 
+    names = file_names(config, cell)
+    indices = share(list(names), state.process_index, state.num_processes)
+    images = generate(network, config, cell, names, indices)
     if state.num_processes == 1:
-        write_archive(paths.out_samples, generate(network, config, cell, range(cell.n_images)), record)
+        write_archive(paths.out_samples, images, record)
     else:
         parts = [Path(f"{paths.out_samples}.part{rank}") for rank in range(state.num_processes)]
-        indices = share(cell.n_images, state.process_index, state.num_processes)
-        write_archive(parts[state.process_index], generate(network, config, cell, indices), record)
+        write_archive(parts[state.process_index], images, record)
         state.wait_for_everyone()
         if not state.is_main_process:
             return

@@ -1,10 +1,12 @@
 """Count the coefficients of a dataset: eta, entropies and histograms of one codec."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 
 from dctdiff import statistics
-from dctdiff.archive import read_images
+from dctdiff.archive import image_batches
 from dctdiff.codec import DCTCodec, zigzag
 from dctdiff.command import parse_command, run_stage
 from dctdiff.errors import UserError
@@ -12,7 +14,8 @@ from dctdiff.files import sha256, write_json
 from dctdiff.params.statistics import Codec
 from dctdiff.progress import progress
 
-BATCH_SIZE = 500
+BATCH_SIZE = 500  # images, at most
+BATCH_PIXELS = BATCH_SIZE * 64**2  # at most: large images go in smaller batches
 PIXEL_ETA = 127.5  # pixels are scaled to [-1, 1] whatever their distribution
 
 
@@ -28,13 +31,13 @@ def channels_of(images: np.ndarray, block_size: int | None) -> dict[str, np.ndar
     return {name: row_major[:, :, part].reshape(-1, block_size**2) for name, part in blocks.items()}
 
 
-def count(images: np.ndarray, codec: Codec) -> dict[str, statistics.CoefficientCounts]:
+def count(batches: Iterable[np.ndarray], n_images: int, codec: Codec) -> dict[str, statistics.CoefficientCounts]:
+    """Count the values of each channel of ``n_images`` images, batches of ``(n, R, R, 3)`` uint8."""
     n_coefficients = codec.block_size**2 if codec.space == "dct" else 1
     names = ("y", "cb", "cr") if codec.space == "dct" else ("r", "g", "b")
     counts = {name: statistics.CoefficientCounts(n_coefficients) for name in names}
-    with progress("statistics", len(images), "images") as bar:
-        for start in range(0, len(images), BATCH_SIZE):
-            batch = images[start : start + BATCH_SIZE]
+    with progress("statistics", n_images, "images") as bar:
+        for batch in batches:
             for name, values in channels_of(batch, codec.block_size).items():
                 counts[name].update(values)
             bar.update(len(batch))
@@ -47,11 +50,11 @@ def main() -> None:
         {"images": "archive of the training images", "out_statistics": "statistics, as JSON"},
         Codec,
     )
-    images = read_images(paths.images, codec.n_images)
-    resolution = images.shape[1]
+    resolution = next(image_batches(paths.images, 1, codec.n_images)).shape[1]
     if resolution % codec.token_side:
         raise UserError(f"{paths.images}: {resolution} pixels are not divisible by tokens of {codec.token_side}")
-    counts = count(images, codec)
+    batch_size = max(1, min(BATCH_SIZE, BATCH_PIXELS // resolution**2))
+    counts = count(image_batches(paths.images, batch_size, codec.n_images), codec.n_images, codec)
     luma = counts["y"].distribution(0) if codec.space == "dct" else None
     eta = statistics.eta(*luma, codec.tau) if luma else PIXEL_ETA
     write_json(

@@ -1,4 +1,7 @@
-"""Build the tables of the suite as CSV, Markdown and LaTeX."""
+"""Build the tables of the suite as CSV, Markdown and LaTeX.
+
+What has not run yet is shown as such: ``make tables`` builds them at any time.
+"""
 
 import json
 from pathlib import Path
@@ -7,14 +10,10 @@ import pandas as pd
 
 from dctdiff.command import parse_command, run_stage
 from dctdiff.errors import UserError
-from dctdiff.files import existing, read_json, write_text
-from dctdiff.tables import (
-    protocol_note,
-    quality_table,
-    statistics_table,
-    to_latex,
-    training_table,
-)
+from dctdiff.files import read_json, write_text
+from dctdiff.tables import build_tables, to_latex
+
+FORMATS = (".csv", ".md", ".tex")
 
 
 def read_folder(folder: str, names: list[str]) -> dict[str, dict]:
@@ -24,21 +23,35 @@ def read_folder(folder: str, names: list[str]) -> dict[str, dict]:
 
 
 def read_evaluations(folder: str, plan: dict) -> dict[str, dict[str, dict]]:
-    kinds = {"heldout": "datasets", "round_trip": "codecs", "cells": "cells"}
+    """Kind -> name -> JSON."""
+    kinds = {"heldout": "datasets", "round_trip": "codecs"}
+    kinds |= {name: name for name in ("truncations", "upsamplings", "selections", "cells")}
     return {kind: read_folder(f"{folder}/{kind}", list(plan[key])) for kind, key in kinds.items()}
 
 
 def read_logs(folder: str, plan: dict) -> dict[str, list[dict]]:
-    paths = {name: existing(f"{folder}/{name}.jsonl") for name in plan["runs"]}
-    return {name: [json.loads(line) for line in path.read_text().splitlines()] for name, path in paths.items()}
+    """Run -> lines of its log, of those runs that have one."""
+    paths = {name: Path(folder) / f"{name}.jsonl" for name in plan["runs"]}
+    return {
+        name: [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        for name, path in paths.items()
+        if path.exists()
+    }
 
 
-def write_table(folder: str, name: str, table: pd.DataFrame, caption: str) -> None:
+def write_table(folder: Path, name: str, table: pd.DataFrame, caption: str) -> None:
     if table.empty:
-        raise UserError(f"the table {name} has no row; the suite needs at least one codec, run and cell")
-    write_text(f"{folder}/{name}.csv", table.to_csv(index=False, lineterminator="\n"))
-    write_text(f"{folder}/{name}.md", f"{table.to_markdown(index=False, disable_numparse=True)}\n\n{caption}\n")
-    write_text(f"{folder}/{name}.tex", to_latex(table, caption, f"tab:{name}"))
+        raise UserError(f"the table {name} has no row; give it one in params.yaml, or remove it")
+    write_text(folder / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
+    write_text(folder / f"{name}.md", f"{table.to_markdown(index=False, disable_numparse=True)}\n\n{caption}\n")
+    write_text(folder / f"{name}.tex", to_latex(table, caption, f"tab:{name}"))
+
+
+def remove_others(folder: Path, names: set[str]) -> None:
+    """Tables of another suite would look like tables of this one."""
+    for path in folder.glob("*"):
+        if path.suffix in FORMATS and path.stem not in names:
+            path.unlink()
 
 
 def main() -> None:
@@ -49,18 +62,17 @@ def main() -> None:
             "evaluations": "folder of evaluations",
             "statistics": "folder of statistics",
             "logs": "folder of training logs",
-            "out_tables": "folder of the tables",
+            "out_tables": "folder of the tables; tables of another suite in it are removed",
         },
     )
     plan = read_json(paths.plan)
+    statistics = read_folder(f"{paths.statistics}/codecs", list(plan["codecs"]))
     evaluations = read_evaluations(paths.evaluations, plan)
-    folder = paths.out_tables
-    write_table(folder, "quality", quality_table(plan, evaluations), protocol_note(evaluations))
-    write_table(
-        folder, "statistics", statistics_table(plan, read_folder(paths.statistics, list(plan["codecs"]))),
-        "Scale eta and entropies of the coefficients (row-major within a block).",
-    )  # fmt: skip
-    write_table(folder, "training", training_table(plan, read_logs(paths.logs, plan)), "Trained models.")
+    tables = build_tables(plan, evaluations, statistics, read_logs(paths.logs, plan))
+    folder = Path(paths.out_tables)
+    for name, (table, caption) in tables.items():
+        write_table(folder, name, table, caption)
+    remove_others(folder, set(tables))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Train one run and write its EMA weights and its log.
+"""Train one run and write its EMA weights, the candidates of a selection and its log.
 
 The same command starts, resumes and finishes. The state lies in a folder beside the weights,
 named by a fingerprint of all that defines the run: a change of any of it starts from step 0, and
@@ -13,28 +13,30 @@ from pathlib import Path
 
 import numpy as np
 
-from dctdiff.archive import read_images
+from dctdiff.archive import class_labels, image_names, read_images
 from dctdiff.closure import code_fingerprint
 from dctdiff.codec import zigzag
 from dctdiff.command import parse_command, run_stage
+from dctdiff.errors import UserError
 from dctdiff.files import read_json, sha256, write_text
 from dctdiff.launch import process_rank, relaunch_with
-from dctdiff.model import ModelConfig, save_model
+from dctdiff.model import ModelConfig, model_config, save_model, write_checkpoints
 from dctdiff.params.train import NOT_IN_FINGERPRINT, Run
 from dctdiff.statistics import loss_weights
-from dctdiff.training import train
+from dctdiff.training import candidates, train
 
-MODULE = "dctdiff.stages.train"
+MODULE = "dctdiff.stages.weights_trained"
 
 
-def model_config(run: Run, statistics: dict) -> ModelConfig:
-    codec_keys = ("space", "resolution", "block_size", "kept_coefficients", "patch_size")
-    codec = {key: statistics[key] for key in codec_keys if key in statistics}
-    if codec["space"] == "dct":
-        codec["eta"] = statistics["eta"]
-    return ModelConfig(
-        **codec, embed_dim=run.embed_dim, depth=run.depth, num_heads=run.num_heads, snr_scale=run.snr_scale
-    )
+def training_labels(images: str, num_classes: int | None) -> np.ndarray | None:
+    """Label of each image of an archive, ``(N,)`` int64; None for an unconditional run."""
+    if num_classes is None:
+        return None
+    labels, classes = class_labels(image_names(images))
+    if len(classes) != num_classes:
+        found = f"{len(classes)} classes ({', '.join(classes[:5])}{', ...' if len(classes) > 5 else ''})"
+        raise UserError(f"{images} holds {found}, but num_classes is {num_classes}; correct one of them")
+    return labels
 
 
 def token_weights(config: ModelConfig, statistics: dict) -> list[float]:
@@ -75,21 +77,29 @@ def main() -> None:
         {
             "images": "archive of the training images",
             "statistics": "statistics of the codec",
-            "out_weights": "EMA weights, safetensors",
+            "out_weights": "EMA weights after the last step, safetensors",
+            "out_checkpoints": "folder of the EMA weights that a selection may choose from",
             "out_log": "training log, JSON lines",
         },
         Run,
     )
+    if run.weights != "trained":
+        raise UserError(f"weights is {run.weights}, but this stage trains; run dctdiff.stages.weights_{run.weights}")
     relaunch_with(run.processes, MODULE)
     statistics = read_json(paths.statistics)
-    config = model_config(run, statistics)
+    labels = training_labels(paths.images, run.num_classes)
+    class_counts = None if labels is None else tuple(np.bincount(labels).tolist())
+    config = model_config(run, statistics, class_counts)
     weights = token_weights(config, statistics)
     name = fingerprint(run, config, weights, sha256(paths.images))
     state_folder = Path(paths.out_weights).parent / "state" / name
 
-    ema, log = train(run, config, weights, read_images(paths.images), state_folder, stop_on_signals())
+    images = read_images(paths.images)
+    ema, log = train(run, config, weights, images, labels, state_folder, stop_on_signals())
     if process_rank() == 0:
+        checkpoints = candidates(run, state_folder) | {run.train_steps: Path(paths.out_weights)}
         save_model(paths.out_weights, ema, config)
+        write_checkpoints(paths.out_checkpoints, checkpoints)
         write_text(paths.out_log, "".join(log))
 
 

@@ -1,0 +1,24 @@
+"""Write a model of this project as a state dict that the authors' code loads.
+
+Not a stage: no result depends on it. ``python -m dctdiff.export --weights
+results/runs/<run>/last.safetensors --out_state_dict <name>.pth``
+"""
+
+import torch
+
+from dctdiff.command import parse_command, run_stage
+from dctdiff.model import load_model
+from dctdiff.release import write_state_dict
+
+
+def main() -> None:
+    paths, _ = parse_command(
+        __doc__,
+        {"weights": "model, safetensors", "out_state_dict": "state dict for the authors' code, .pth"},
+    )
+    network, _ = load_model(paths.weights, torch.device("cpu"))
+    write_state_dict(paths.out_state_dict, network.state_dict())
+
+
+if __name__ == "__main__":
+    run_stage(main)

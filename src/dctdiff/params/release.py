@@ -1,0 +1,46 @@
+"""Params of published weights: what the file of a release does not say itself."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from dctdiff.params.slice import SHA256, Count, Slice
+
+
+class Release(Slice):
+    file: str = Field(description="path of the authors' state dict (.pth), e.g. data/sources/weights/<name>.pth")
+    sha256: str = Field(
+        None, pattern=SHA256, description="SHA-256 of that file; without it the stage stops and says what it is"
+    )
+    train_steps: Count = Field(None, description="optimiser steps that the release is said to have had, for the tables")
+    resolution: Count = Field(description="side in pixels of the images it makes")
+    block_size: int = Field(None, ge=2, le=16, description="dct: side B of a DCT block")
+    kept_coefficients: Count = Field(None, description="dct: coefficients kept of each block, in zigzag order")
+    eta: float = Field(None, gt=0, description="dct: the published scale of the coefficients")
+    patch_size: Count = Field(None, description="pixel: side of a patch in pixels")
+
+    @model_validator(mode="after")
+    def keys_of_the_space(self):
+        dct = [self.block_size, self.kept_coefficients, self.eta]
+        if self.patch_size is None and None in dct:
+            raise ValueError("give block_size, kept_coefficients and eta (DCT), or patch_size (pixels)")
+        if self.patch_size is not None and dct != [None, None, None]:
+            raise ValueError("patch_size (pixels) does not go with block_size, kept_coefficients or eta (DCT)")
+        if self.space == "dct" and self.kept_coefficients > self.block_size**2:
+            raise ValueError(
+                f"kept_coefficients is {self.kept_coefficients}, but should be at most "
+                f"{self.block_size**2}, block_size squared"
+            )
+        if self.resolution % self.token_side:
+            side = "patch_size" if self.space == "pixel" else "2 * block_size"
+            raise ValueError(f"the resolution {self.resolution} is not divisible by {side} = {self.token_side}")
+        return self
+
+    @property
+    def space(self) -> Literal["dct", "pixel"]:
+        return "dct" if self.patch_size is None else "pixel"
+
+    @property
+    def token_side(self) -> int:
+        """Pixels that a token covers in each direction."""
+        return self.patch_size if self.space == "pixel" else 2 * self.block_size

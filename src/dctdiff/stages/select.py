@@ -1,0 +1,127 @@
+"""Choose the checkpoint of a run whose samples are nearest to the reference: "best of k".
+
+The paper's numbers are those of the best of the saved checkpoints (protocol point 28). The choice
+looks at the reference, so a table must say how many there were to choose from. Values are kept
+beside the chosen weights as they come: after a kill, none is computed again.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+import dctdiff.hardware
+from dctdiff.archive import decode_image, encode_jpeg
+from dctdiff.closure import code_fingerprint
+from dctdiff.command import parse_command, run_stage
+from dctdiff.errors import UserError
+from dctdiff.features import Extractor, load_extractor
+from dctdiff.files import existing, read_json, replacing, sha256, write_json
+from dctdiff.frechet import Gaussian, Moments, frechet_distance
+from dctdiff.model import load_model
+from dctdiff.params.select import SelectionSet
+from dctdiff.progress import progress
+from dctdiff.sampling import sample_images
+from dctdiff.stages.evaluate import load_reference
+
+MODULE = "dctdiff.stages.select"
+NOT_IN_VALUE = frozenset({"reference", "sample_batch_size", "batch_size"})  # the reference's file counts
+
+
+def candidates_in(folder: str) -> dict[Path, int | None]:
+    """Checkpoint -> its step, in order; None for a release whose steps are not known."""
+    paths = sorted(existing(folder).glob("*.safetensors"))
+    if not paths:
+        raise UserError(f"{folder} holds no checkpoint; run the stage weights again")
+    return {path: int(path.stem) or None for path in paths}
+
+
+def fingerprint(params: SelectionSet, reference_sha256: str) -> str:
+    """What the value of a checkpoint depends on beside its weights."""
+    identity = {
+        "params": params.model_dump(exclude=NOT_IN_VALUE),
+        "reference_sha256": reference_sha256,
+        "code": code_fingerprint(MODULE),
+    }
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def sampled_batches(weights: Path, params: SelectionSet, device) -> Iterator[np.ndarray]:
+    """The images of one checkpoint after JPEG, ``(n, R, R, 3)`` uint8, n at most the extractor's batch."""
+    network, config = load_model(weights, device)
+    batches = sample_images(
+        network, config, params.sampler, params.nfe, params.seed, range(params.n_images), params.sample_batch_size
+    )
+    for _, images in batches:
+        decoded = np.stack([decode_image(encode_jpeg(image, params.jpeg_quality), "a sample") for image in images])
+        yield from np.split(decoded, range(params.batch_size, len(decoded), params.batch_size))
+
+
+def distance(weights: Path, extractor: Extractor, reference: Gaussian, params: SelectionSet, label: str) -> float:
+    device = dctdiff.hardware.default_device()
+    moments = Moments()
+    with progress(label, params.n_images, "images") as bar:
+        for features in extractor.feature_batches(sampled_batches(weights, params, device), device, bar.update):
+            moments.update(features)
+    return frechet_distance(moments.gaussian(), reference)
+
+
+def values_of(digests: dict[Path, str], reference_path: str, params: SelectionSet, cache: Path) -> dict[Path, float]:
+    """Distance of each checkpoint; ``cache``: values so far, by the digest of the weights."""
+    reference, protocol = load_reference(reference_path)
+    extractor = load_extractor(params.extractor, params.feature_resolution, dctdiff.hardware.default_device())
+    if (extractor.sha256, params.feature_resolution) != (protocol["extractor_sha256"], protocol["feature_resolution"]):
+        raise UserError(f"{reference_path} was made with another extractor; run the reference stage again")
+    known = read_json(cache) if cache.exists() else {}
+    for index, (path, digest) in enumerate(digests.items(), start=1):
+        if digest not in known:
+            label = f"checkpoint {index} of {len(digests)}"
+            known[digest] = distance(path, extractor, reference, params, label)
+            write_json(cache, known)
+    return {path: known[digest] for path, digest in digests.items()}
+
+
+def main() -> None:
+    paths, params = parse_command(
+        __doc__,
+        {
+            "checkpoints": "folder of the candidates",
+            "reference_file": "npz of the reference stage",
+            "out_weights": "copy of the best of them, safetensors",
+            "out_selection": "their values and the choice, JSON",
+        },
+        SelectionSet,
+    )
+    steps = candidates_in(paths.checkpoints)
+    digests = {path: sha256(path) for path in steps}
+    values: dict[Path, float | None] = dict.fromkeys(steps)
+    if len(steps) > 1:
+        key = fingerprint(params, sha256(paths.reference_file))
+        cache = Path(paths.out_weights).parent / "selection" / f"{key}.json"
+        values = values_of(digests, paths.reference_file, params, cache)
+    best = min(steps, key=lambda path: values[path] or 0.0)  # of equal ones the earliest
+    with replacing(paths.out_weights) as temporary:
+        shutil.copyfile(best, temporary)
+    _, protocol = load_reference(paths.reference_file)
+    write_json(
+        paths.out_selection,
+        {
+            "label": f"best of {len(steps)}",
+            "k": len(steps),
+            "step": steps[best],
+            "value": values[best],
+            "weights_sha256": digests[best],
+            "candidates": [
+                {"step": step, "value": values[path], "weights_sha256": digests[path]} for path, step in steps.items()
+            ],
+            **params.model_dump(include={"sampler", "nfe", "n_images", "jpeg_quality", "seed"}),
+            "protocol": {**protocol, "reference_sha256": sha256(paths.reference_file)},
+        },
+    )
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,79 @@
+"""Import the published weights of one run, in the place of its training.
+
+Images are only read to count the classes of a conditional model, statistics never: eta and the
+rest of the codec are those of the release.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from dctdiff.archive import class_labels, image_names
+from dctdiff.command import parse_command, run_stage
+from dctdiff.errors import UserError
+from dctdiff.files import write_text
+from dctdiff.model import ModelConfig, model_config, save_model, write_checkpoints
+from dctdiff.params.release import Release
+from dctdiff.params.train import Run
+from dctdiff.release import check_file, check_weights, read_state_dict
+
+UNKNOWN_STEP = 0  # names the checkpoint of a release whose steps are not known
+
+
+def class_counts(images: str, num_classes: int | None) -> tuple[int, ...] | None:
+    """Training images of each label; None for an unconditional model."""
+    if num_classes is None:
+        return None
+    labels, classes = class_labels(image_names(images))
+    if len(classes) != num_classes:
+        raise UserError(f"{images} has {len(classes)} classes, but num_classes is {num_classes}; correct one of them")
+    return tuple(np.bincount(labels).tolist())
+
+
+def released_model(run: Run, counts: tuple[int, ...] | None) -> ModelConfig:
+    """The network is that of the run, the codec that of the release."""
+    release: Release = run.release
+    codec = {"space": release.space, "resolution": release.resolution}
+    keys = ("block_size", "kept_coefficients", "eta") if release.space == "dct" else ("patch_size",)
+    return model_config(run, codec | {key: getattr(release, key) for key in keys}, counts)
+
+
+def log_line(run: Run, digest: str) -> str:
+    steps = run.release.train_steps
+    line = {
+        "step": steps,
+        "images": steps and steps * run.batch_size,
+        "loss": None,
+        "source": "published weights",
+        "sha256": digest,
+    }
+    return json.dumps(line) + "\n"
+
+
+def main() -> None:
+    paths, run = parse_command(
+        __doc__,
+        {
+            "images": "archive of the training images; read only if num_classes is set",
+            "statistics": "not read: the release brings its own scale",
+            "out_weights": "the weights, safetensors",
+            "out_checkpoints": "folder with the same weights: the only candidate of a selection",
+            "out_log": "a line that says where they come from, JSON lines",
+        },
+        Run,
+    )
+    if run.weights != "published":
+        raise UserError(f"weights is {run.weights}, but this stage imports; run dctdiff.stages.weights_{run.weights}")
+    digest = check_file(run.release.file, run.release.sha256)
+    weights = read_state_dict(run.release.file)
+    config = released_model(run, class_counts(paths.images, run.num_classes))
+    check_weights(run.release.file, weights, config)
+
+    save_model(paths.out_weights, weights, config)
+    write_checkpoints(paths.out_checkpoints, {run.release.train_steps or UNKNOWN_STEP: Path(paths.out_weights)})
+    write_text(paths.out_log, log_line(run, digest))
+
+
+if __name__ == "__main__":
+    run_stage(main)
