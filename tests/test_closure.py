@@ -37,6 +37,6 @@ def test_fingerprint_ignores_words_and_layout_but_not_meaning(package):
 
 
 def test_training_does_not_depend_on_the_look_of_the_report():
-    names = {path.stem for path in closure.import_closure("dctdiff.stages.train")}
+    names = {path.stem for path in closure.import_closure("dctdiff.stages.weights_trained")}
     assert {"training", "uvit", "loss", "codec", "draws"} <= names
     assert not names & {"report", "tables", "figures", "samplers", "suite"}

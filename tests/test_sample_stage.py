@@ -20,8 +20,8 @@ CONFIG = ModelConfig(
 
 CONDITIONAL = dataclasses.replace(CONFIG, class_counts=(3, 1, 2))
 CELL = {
-    "run": "r", "reference": "d", "sampler": "euler_ode", "nfe": 3, "n_images": 7, "batch_size": 4,
-    "jpeg_quality": 95, "seed": 1,
+    "run": "r", "reference": "d", "checkpoint": "last", "sampler": "euler_ode", "nfe": 3, "n_images": 7,
+    "batch_size": 4, "jpeg_quality": 95, "seed": 1,
 }  # fmt: skip
 
 

@@ -85,8 +85,8 @@ def test_a_value_is_that_of_a_cell(monkeypatch, folder):
     """The stages sample and evaluate, with other batches, give the same number."""
     selection = choose(monkeypatch, folder)
     call(
-        monkeypatch, sample, weights=f"checkpoints/{STEPS[0]:09d}.safetensors", run="r", reference="d", **SAMPLING,
-        batch_size=7, out_samples="samples.zip", out_grid="grid.png",
+        monkeypatch, sample, weights=f"checkpoints/{STEPS[0]:09d}.safetensors", run="r", reference="d",
+        checkpoint="last", **SAMPLING, batch_size=7, out_samples="samples.zip", out_grid="grid.png",
     )  # fmt: skip
     call(
         monkeypatch, evaluate, images="samples.zip", reference="reference.npz", **{**EXTRACTOR, "batch_size": 5},
