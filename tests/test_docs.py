@@ -1,4 +1,4 @@
-"""The README describes the keys of params.yaml that the code knows."""
+"""README and docs: the keys of params.yaml that the code knows, and room for every result shown."""
 
 import importlib.util
 
@@ -14,5 +14,13 @@ def load(name: str):
 
 def test_the_table_of_keys_is_current():
     docs = load("docs")
+    text = (ROOT / "docs/params.md").read_text()
+    assert docs.replaced(text, "keys", docs.keys_table()) == text, "run make docs"
+
+
+def test_the_readme_has_a_place_for_every_table_it_shows():
+    docs = load("docs")
     readme = (ROOT / "README.md").read_text()
-    assert docs.replaced(readme, "keys", docs.keys_table()) == readme, "run make docs"
+    for suite, shown in docs.SHOWN.items():
+        for table in shown.tables:
+            assert docs.replaced(readme, f"{suite}-{table}", "x") != readme

@@ -12,7 +12,7 @@ from dctdiff.errors import UserError
 from dctdiff.model import ModelConfig, load_model, model_config, save_model, write_checkpoints
 from dctdiff.params.train import Run
 from dctdiff.samplers import SAMPLERS
-from dctdiff.sampling import sample_images
+from dctdiff.sampling import image_labels, sample_images
 from dctdiff.training import Interrupted, candidates, learning_rate, train, training_batch
 
 CONFIG = ModelConfig(
@@ -263,3 +263,22 @@ def test_images_do_not_depend_on_their_batch(config, sampler):
     assert np.abs(images(7)[3:] - images(7, range(3, 7))).max() <= 1
     assert np.abs(images(7)[[6, 1]] - images(2, [6, 1])).max() <= 1
     assert np.abs(images(7)[0] - images(7)[1]).max() > 1
+
+
+def test_a_conditional_model_learns_its_classes(tmp_path):
+    """Dark and bright images: samples with a label have the brightness of its class."""
+    dark, bright = np.zeros((10, 8, 8, 3), np.uint8) + 40, np.zeros((10, 8, 8, 3), np.uint8) + 215
+    config = dataclasses.replace(CONFIG, class_counts=(10, 10))
+    run = RUN.model_copy(
+        update={"num_classes": 2, "train_steps": 400, "lr": 3e-3, "checkpoint_steps": 1000, "ema_rate": 0.98}
+    )
+    images, labels = np.concatenate([dark, bright]), np.repeat([0, 1], 10)
+    weights, _ = train(run, config, WEIGHTS, images, labels, tmp_path, lambda: False)
+    network = config.network().eval()
+    network.load_state_dict(weights)
+    batches = sample_images(network, config, "dpm_solver", 20, 1, range(40), 40)
+    _, samples = next(iter(batches))
+    drawn = np.array(image_labels(config, 1, range(40)))
+    brightness = samples.mean(axis=(1, 2, 3))
+    assert 10 < drawn.sum() < 30  # both classes, at their frequency in training
+    assert brightness[drawn == 0].mean() + 80 < brightness[drawn == 1].mean()

@@ -1,9 +1,11 @@
 """Copy the results of the last run into README.md and docs/, and describe the keys of params.yaml.
 
 Run by ``make docs`` after ``make reproduce``. Text between ``<!-- name:begin -->`` and
-``<!-- name:end -->`` is replaced; a test fails while the description of the keys is behind.
+``<!-- name:end -->`` is replaced, for the suite that ran (``<suite>-<table>``) and for the keys in
+docs/params.md; a test fails while the description of the keys is behind.
 """
 
+import dataclasses
 import re
 import shutil
 import sys
@@ -12,6 +14,7 @@ import typing
 from pathlib import Path
 
 import numpy as np
+import yaml
 from PIL import Image
 from pydantic import BaseModel
 
@@ -21,7 +24,32 @@ from dctdiff.params.slice import without_none
 from dctdiff.params.suite import Suite
 
 ROOT = Path(__file__).resolve().parent.parent
-SHOWN = ("datasets/photos32", "cells/dctdiff-dpm-20", "cells/uvit-dpm-20")
+
+
+@dataclasses.dataclass(frozen=True)
+class Shown:
+    """What of a suite the README shows: tables, figures, and the upper rows of grids in one picture."""
+
+    tables: tuple[str, ...]
+    figures: tuple[str, ...]
+    grids: tuple[str, ...]
+    grid_rows: int
+
+
+SHOWN = {
+    "demo": Shown(
+        ("quality", "training"),
+        ("distance-photos32",),
+        ("datasets/photos32", "cells/dctdiff-dpm-20", "cells/uvit-dpm-20"),
+        2,
+    ),
+    "cifar10": Shown(
+        ("quality", "truncation", "upsampling", "statistics"),
+        ("truncation-cifar10-b2", "spectrum-cifar10", "snr-cifar10"),
+        ("cells/cifar10-classes-dpm-50",),
+        5,
+    ),
+}
 
 
 def replaced(text: str, name: str, content: str) -> str:
@@ -29,7 +57,7 @@ def replaced(text: str, name: str, content: str) -> str:
     pattern = rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)"
     found, n = re.subn(pattern, lambda m: f"{m[1]}{content}\n{m[2]}", text, flags=re.DOTALL)
     if n != 1:
-        raise UserError(f"README.md should hold the markers {name}:begin and {name}:end once")
+        raise UserError(f"the text should hold the markers {name}:begin and {name}:end once")
     return found
 
 
@@ -75,29 +103,46 @@ def type_name(annotation) -> str:
     return {"int": "whole number", "float": "number", "str": "text"}[annotation.__name__]
 
 
-def strip(path: Path, rows: int = 2) -> Image.Image:
+def strip(path: Path, rows: int) -> Image.Image:
     """The upper ``rows`` of a grid of ten columns."""
-    grid = Image.open(existing(path))
-    tile = grid.width // 10
-    return grid.crop((0, 0, grid.width, rows * tile))
+    grid = Image.open(existing(path)).convert("RGB")
+    return grid.crop((0, 0, grid.width, rows * (grid.width // 10)))
+
+
+def stacked(pictures: list[Image.Image]) -> Image.Image:
+    """One above the other, with a gap."""
+    gap = np.full((12, pictures[0].width, 3), 255, dtype=np.uint8)
+    parts = [part for picture in pictures for part in (np.asarray(picture), gap)]
+    return Image.fromarray(np.concatenate(parts[:-1]))
+
+
+def chosen_suite() -> str:
+    """Name of the suite that params.yaml chooses."""
+    document = yaml.safe_load(existing(ROOT / "params.yaml").read_text(encoding="utf-8"))
+    return next(name for name, suite in document["suites"].items() if suite == document["suite"])
+
+
+def copy_results(suite: str) -> None:
+    if suite not in SHOWN:
+        raise UserError(f"the suite is {suite}, but the README shows {' and '.join(SHOWN)}; choose one of them")
+    results, docs, shown = ROOT / "results", ROOT / "docs", SHOWN[suite]
+    readme = existing(ROOT / "README.md").read_text(encoding="utf-8")
+    for name in shown.tables:
+        table = existing(results / f"tables/{name}.md").read_text(encoding="utf-8")
+        readme = replaced(readme, f"{suite}-{name}", table.strip())
+    for name in shown.figures:
+        shutil.copyfile(existing(results / f"figures/{name}.png"), docs / f"{name}.png")
+    grids = [strip(results / f"grids/{name}.png", shown.grid_rows) for name in shown.grids]
+    with replacing(docs / f"samples-{suite}.png") as temporary:
+        stacked(grids).save(temporary, optimize=True)
+    write_text(ROOT / "README.md", readme)
 
 
 def main() -> None:
-    results, docs = ROOT / "results", ROOT / "docs"
-    docs.mkdir(exist_ok=True)
-    readme = existing(ROOT / "README.md").read_text(encoding="utf-8")
-    readme = replaced(readme, "keys", keys_table())
+    keys = ROOT / "docs/params.md"
+    write_text(keys, replaced(existing(keys).read_text(encoding="utf-8"), "keys", keys_table()))
     if "--keys-only" not in sys.argv:
-        for name in ("quality", "training", "statistics"):
-            table = existing(results / f"tables/{name}.md").read_text(encoding="utf-8")
-            readme = replaced(readme, name, table.strip())
-        shutil.copyfile(existing(results / "figures/distance-photos32.png"), docs / "distance.png")
-        grids = [strip(results / f"grids/{name}.png") for name in SHOWN]
-        gap = Image.new("RGB", (grids[0].width, 12), "white")
-        parts = [np.asarray(part.convert("RGB")) for grid in grids for part in (grid, gap)]
-        with replacing(docs / "samples.png") as temporary:
-            Image.fromarray(np.concatenate(parts[:-1])).save(temporary, optimize=True)
-    write_text(ROOT / "README.md", readme)
+        copy_results(chosen_suite())
 
 
 if __name__ == "__main__":

@@ -124,7 +124,7 @@ def measured(evaluation: dict | None, metric: str) -> dict:
         return dict.fromkeys((metric, "KID x 1000", "precision", "recall"), NOT_RUN)
     return {
         metric: f"{evaluation['value']:.2f}",
-        "KID x 1000": NONE if evaluation.get("kid") is None else f"{1000 * evaluation['kid']:.2f}",
+        "KID x 1000": NONE if evaluation.get("kid") is None else f"{1000 * evaluation['kid']:z.2f}",
         "precision": number(evaluation.get("precision"), "{:.3f}"),
         "recall": number(evaluation.get("recall"), "{:.3f}"),
     }
