@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,20 @@ def finished(tmp_path_factory):
 def test_tables_are_byte_identical(finished):
     assert tables(finished[0]) == tables(finished[1])
     assert "FD (EfficientNet-Lite0)" in tables(finished[0])["quality.md"].decode()
+
+
+def test_sections_may_be_empty(finished, tmp_path):
+    """As in the default suite, which has no published numbers; tables of the fuller suite disappear."""
+    folder = tmp_path / "copy"
+    shutil.copytree(finished[0], folder, symlinks=True)
+    params = yaml.safe_load((folder / "params.yaml").read_text())["suite"]
+    for section in ("truncations", "upsamplings", "spectra", "selections", "published"):
+        params[section] = {}
+    del params["cells"]["micro-dct-best"]
+    (folder / "params.yaml").write_text(yaml.safe_dump({"suites": {"micro": params}, "suite": params}))
+    run(folder, "snakemake", "--cores", "2")
+    assert {Path(name).stem for name in tables(folder)} == {"quality", "statistics", "training"}
+    assert (folder / "results/report/index.html").exists()
 
 
 def test_an_evaluation_carries_its_protocol(finished):

@@ -43,6 +43,14 @@ MISTAKES = [
     ("suite.codecs.micro32-dct.n_images", 129, "n_images is 129, but micro32 has only 128 training images"),
     ("suite.cells.micro-dct-dpm.sampler", "ddim2", "sampler is 'ddim2', but should be 'dpm_solver', 'euler_ode'"),
     ("suite.cells.Upper", {}, "Upper"),
+    ("suite.selections.micro32-dctdif", {}, "micro32-dctdif"),
+    (f"{RUN}.candidate_steps", 6, "selections.micro32-dctdiff has one checkpoint to choose from"),
+    (f"{RUN}.weights", "published", "weights is published, but there is no release"),
+    ("suite.cells.micro-uvit-dpm.checkpoint", "best", "checkpoint is 'best', but selections has no micro32-uvit"),
+    ("suite.truncations.micro32-b4.block_size", 3, "micro32-b4"),
+    ("suite.published.costs", [{"run": "absent", "quantity": "GMACs"}], "published.costs.0.run is 'absent'"),
+    ("suite.published.distances", {"quality": []}, "published.distances.quality: this table exists already"),
+    ("suite.published.statistics.absent", {}, "absent"),
     ("suite.extractor.feature_resolution", 16, "feature_resolution is 16, but should be greater than or equal to 32"),
     ("suite.report", "yes", "suite.report is 'yes', but should be a group of keys"),
 ]
@@ -68,6 +76,12 @@ def test_a_missing_key_is_named():
     del document["suite"]["runs"]["micro32-dctdiff"]["lr"]
     with pytest.raises(UserError, match=r"suite\.runs\.micro32-dctdiff\.lr is missing"):
         validated(document, "params.yaml")
+
+
+def test_a_repeated_key_is_named(tmp_path):
+    (tmp_path / "params.yaml").write_text("suites: {}\nsuite: {}\nsuite: {}\n")
+    with pytest.raises(UserError, match=r"the key suite stands here twice; remove one in .* line 3"):
+        load_suite(tmp_path / "params.yaml")
 
 
 def test_a_file_that_is_not_yaml_is_named(tmp_path):

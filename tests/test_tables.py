@@ -38,6 +38,7 @@ PLAN = {
     },
     "upsamplings": {"u": {"dataset": "photos", "n_images": 10_000}},
     "runs": {"small": RUN},
+    "selections": {"small": {"sampler": "dpm_solver", "nfe": 50}},
     "cells": {"a": {**CELL, "nfe": 10}, "b": {**CELL, "nfe": 20, "checkpoint": "best"}},
     "published": {
         "distances": {
@@ -142,8 +143,21 @@ def test_a_delta_is_given_for_the_same_metric_and_number_of_images_only():
     assert table["delta"].tolist() == ["+0.11", "n/a", "n/a"]
     assert table["measured as"][0] == "FID-50k"
     assert delta(5.0, 4.0, "FID-10k", "FID-50k") == "other metric"
-    assert delta(5.0, 4.0, "FID-10k", "FID") == "+1.00"
+    assert delta(5.0, 4.0, "FID-10k", "FID") == "n not named"
     assert delta(5.0, 4.0, "FD (EfficientNet-Lite0)-50k", "FID") == "other metric"
+
+
+@pytest.mark.parametrize("key", ["sampler", "n_images", "jpeg_quality"])
+def test_an_evaluation_made_with_other_params_is_not_shown(key):
+    evaluations = copy.deepcopy(EVALUATIONS)
+    evaluations["cells"]["a"]["images"] = {**CELL, "nfe": 10}
+    tables = build_tables(PLAN, evaluations, {}, {})
+    assert tables["main"][0]["reproduced"][0] == "5.61"
+    evaluations["cells"]["a"]["images"][key] = "other"
+    evaluations["truncations"]["t"]["bound"] = 0.4
+    tables = build_tables(PLAN, evaluations, {}, {})
+    assert tables["main"][0]["reproduced"][0] == "not run"
+    assert tables["truncation"][0]["distance"].tolist() == ["not run", "not run"]
 
 
 @pytest.mark.parametrize(

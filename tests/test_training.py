@@ -267,18 +267,22 @@ def test_images_do_not_depend_on_their_batch(config, sampler):
 
 def test_a_conditional_model_learns_its_classes(tmp_path):
     """Dark and bright images: samples with a label have the brightness of its class."""
-    dark, bright = np.zeros((10, 8, 8, 3), np.uint8) + 40, np.zeros((10, 8, 8, 3), np.uint8) + 215
-    config = dataclasses.replace(CONFIG, class_counts=(10, 10))
+    config = ModelConfig(
+        space="pixel", resolution=8, patch_size=2, embed_dim=32, depth=2, num_heads=2, snr_scale=1.0,
+        class_counts=(10, 10),
+    )  # fmt: skip
     run = RUN.model_copy(
-        update={"num_classes": 2, "train_steps": 400, "lr": 3e-3, "checkpoint_steps": 1000, "ema_rate": 0.98}
-    )
-    images, labels = np.concatenate([dark, bright]), np.repeat([0, 1], 10)
-    weights, _ = train(run, config, WEIGHTS, images, labels, tmp_path, lambda: False)
+        update={
+            "num_classes": 2, "embed_dim": 32, "skip_bias_std": 3.0, "train_steps": 500, "batch_size": 20, "lr": 3e-3,
+            "ema_rate": 0.95, "checkpoint_steps": 1000,
+        },
+    )  # fmt: skip
+    images = np.repeat(np.array([40, 215], np.uint8), 10)[:, None, None, None].repeat(8, 1).repeat(8, 2).repeat(3, 3)
+    weights, _ = train(run, config, [1.0], images, np.repeat([0, 1], 10), tmp_path, lambda: False)
     network = config.network().eval()
     network.load_state_dict(weights)
-    batches = sample_images(network, config, "dpm_solver", 20, 1, range(40), 40)
-    _, samples = next(iter(batches))
+    _, samples = next(iter(sample_images(network, config, "dpm_solver", 20, 1, range(40), 40)))
     drawn = np.array(image_labels(config, 1, range(40)))
     brightness = samples.mean(axis=(1, 2, 3))
     assert 10 < drawn.sum() < 30  # both classes, at their frequency in training
-    assert brightness[drawn == 0].mean() + 80 < brightness[drawn == 1].mean()
+    assert brightness[drawn == 0].mean() + 50 < brightness[drawn == 1].mean()

@@ -27,8 +27,11 @@ Evaluations = dict[str, dict[str, dict]]  # kind ("cells", "heldout", ...) -> na
 def build_tables(plan: dict, evaluations: Evaluations, statistics: dict, logs: dict) -> dict[str, tuple]:
     """Name -> (data frame, caption), in the order of the report.
 
-    ``statistics``: codec -> JSON; ``logs``: run -> lines. Whatever is missing in them is shown as not run.
+    ``statistics``: codec -> JSON; ``logs``: run -> lines. What is missing in them, or was made with
+    other params than the plan's, is shown as not run.
     """
+    evaluations = current(plan, evaluations)
+    statistics = {name: found for name, found in statistics.items() if agrees(plan["codecs"][name], found)}
     published = plan["published"]
     tables = {"quality": (quality_table(plan, evaluations), protocol_note(evaluations))}
     for name, rows in published.get("distances", {}).items():
@@ -57,6 +60,24 @@ def build_tables(plan: dict, evaluations: Evaluations, statistics: dict, logs: d
     )
     tables["training"] = (training_table(plan, logs), f"Models. {GMACS_NOTE}")
     return tables
+
+
+def current(plan: dict, evaluations: Evaluations) -> Evaluations:
+    """The evaluations that were made with the params of the plan: a name alone proves nothing."""
+    kept = {kind: dict(named) for kind, named in evaluations.items()}
+    for name, evaluation in evaluations["cells"].items():
+        if not agrees(plan["cells"][name], evaluation["images"]):
+            del kept["cells"][name]
+    for kind in ("truncations", "upsamplings", "selections"):
+        for name, evaluation in evaluations[kind].items():
+            if not agrees(plan[kind][name], evaluation):
+                del kept[kind][name]
+    return kept
+
+
+def agrees(params: dict, record: dict) -> bool:
+    """Whether a record holds the values of ``params``, as far as it names them."""
+    return all(record[key] == value for key, value in params.items() if key in record)
 
 
 # Quality: every floor and cell of the suite.
@@ -259,8 +280,9 @@ def delta(value: float | None, published: float | None, metric: str | None, publ
     """Reproduced minus published, where both are the same quantity."""
     if value is None or published is None:
         return NONE
-    same = metric == published_metric or (published_metric == "FID" and metric.startswith("FID-"))
-    return f"{value - published:+.2f}" if same else "other metric"
+    if published_metric == "FID" and metric.startswith("FID-"):
+        return "n not named"
+    return f"{value - published:+.2f}" if metric == published_metric else "other metric"
 
 
 def rung(run: dict) -> str:
@@ -335,7 +357,7 @@ def truncation_table(plan: dict, evaluations: Evaluations) -> pd.DataFrame:
                     "block size": truncation["block_size"],
                     "kept": kept,
                     "m": truncation["block_size"] ** 2 - kept,
-                    "distance": f"{value:.3f}" if evaluation else NOT_RUN,
+                    "distance": number(value, "{:.3f}", missing=NOT_RUN),
                     "metric": f"r{evaluation['protocol']['metric']}" if evaluation else NOT_RUN,
                     "bound": truncation["bound"],
                     "m*": best_m(evaluation) if evaluation else NOT_RUN,

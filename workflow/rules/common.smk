@@ -5,19 +5,19 @@ import os
 import shlex
 from pathlib import Path
 
-import yaml
 from snakemake.exceptions import WorkflowError
 
 from dctdiff.closure import import_closure
 from dctdiff.errors import UserError
-from dctdiff.params.suite import dct_spectra, table_names, validated
+from dctdiff.params.suite import dct_spectra, read_params, table_names, validated
 
 try:
+    PARAMS = read_params("params.yaml")
     validated(config, "params.yaml")
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
-if config != yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8")):
+if config != PARAMS:
     raise WorkflowError(
         "--config and --configfile are not supported: edit params.yaml, which every stage is run from"
     )

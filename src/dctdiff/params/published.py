@@ -14,6 +14,12 @@ class Published(Slice):
     source: str = Field("", description="where it was read")
     confidence: Literal["high", "medium", "low", ""] = Field("", description="how sure that reading is")
 
+    @model_validator(mode="after")
+    def has_a_source(self):
+        if self.value is not None and not (self.source and self.confidence):
+            raise ValueError(f"the published value {self.value:g} needs source and confidence")
+        return self
+
 
 class PublishedDistance(Published):
     """A row of a table of distances: of a cell of this suite, or of a model that the suite has not."""

@@ -64,7 +64,7 @@ class Suite(Slice):
             for name, entry in getattr(self, section).items():
                 check_key(f"{section}.{name}.{key}", getattr(entry, key), getattr(self, target))
         for name in self.selections:
-            check_key("selections", name, self.runs)
+            check_name("selections", name, self.runs)
         published = self.published
         for table, rows in published.distances.items():
             if table in TABLES:
@@ -81,7 +81,7 @@ class Suite(Slice):
             ("upsamplings", "upsamplings"),
         ):
             for name in getattr(published, section):
-                check_key(f"published.{section}", name, getattr(self, target))
+                check_name(f"published.{section}", name, getattr(self, target))
         return self
 
     @model_validator(mode="after")
@@ -100,6 +100,13 @@ class Suite(Slice):
             if cell.checkpoint == "best" and cell.run not in self.selections:
                 raise ValueError(
                     f"cells.{name}.checkpoint is 'best', but selections has no {cell.run}; add it, or use last"
+                )
+        for name in self.selections:
+            run = self.runs[name]
+            if run.weights == "trained" and (run.candidate_steps or run.train_steps) >= run.train_steps:
+                raise ValueError(
+                    f"selections.{name} has one checkpoint to choose from; give the run candidate_steps below its "
+                    f"train_steps {run.train_steps}"
                 )
         for name, statistics in self.published.statistics.items():
             expected = (self.codecs[name].block_size or 0) ** 2
@@ -183,20 +190,44 @@ def check_key(key: str, value: str, known: dict) -> None:
         raise ValueError(f"{key} is {value!r}, but should be one of {', '.join(known) or 'none: the section is empty'}")
 
 
+def check_name(section: str, name: str, known: dict) -> None:
+    if name not in known:
+        raise ValueError(f"{section} has the key {name!r}, but its keys should be among {', '.join(known)}")
+
+
 class Params(Slice):
     suites: dict[Name, dict] = Field(description="all suites; only the one named by `suite` counts")
     suite: Suite = Field(description="the suite to run, as an alias: *demo")
 
 
+class UniqueKeyLoader(yaml.SafeLoader):
+    """YAML in which a repeated key is an error: the second would silently win."""
+
+    def construct_mapping(self, node, deep=False):
+        seen = set()
+        for key, _ in node.value:
+            if key.tag != "tag:yaml.org,2002:merge" and isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    problem = f"the key {key.value} stands here twice; remove one"
+                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def load_suite(path: str | Path) -> Suite:
     """The suite of a params.yaml, validated; a UserError names the first wrong key."""
+    return validated(read_params(path), str(path)).suite
+
+
+def read_params(path: str | Path) -> dict:
+    """The whole document, not yet validated."""
     try:
-        document = yaml.safe_load(existing_file(path).read_text(encoding="utf-8"))
+        document = yaml.load(existing_file(path).read_text(encoding="utf-8"), UniqueKeyLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: {' '.join(str(error).split())}") from None
     if not isinstance(document, dict):
         raise UserError(f"{path} should hold the keys suites and suite, but found {document!r}")
-    return validated(document, str(path)).suite
+    return document
 
 
 def validated(document: dict, path: str) -> Params:
