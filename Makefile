@@ -3,7 +3,7 @@
 # make env         only the environment, in .venv, from requirements.lock
 # make adopt       let Snakemake take over what DVC has made (dvc repro, dvc pull)
 # make commit      let DVC take over what Snakemake has made
-# make closures    renew the code dependencies in dvc.yaml after a change of imports
+# make tables      the tables of whatever has run so far; the rest is shown as not run
 # make docs        copy the results into README.md and docs/
 # make lock        resolve requirements.lock anew from pyproject.toml
 

@@ -22,6 +22,7 @@ SAMPLER_STYLE = {
     "ddim": ("D-.", "DDIM"),
     "ddpm": ("v:", "DDPM"),
 }
+LOSS_STYLES = ("-", "--", "-.", ":")
 FLOOR_STYLES = (":", "-.", (0, (1, 3)))
 WIDE_RANGE = 10  # largest over smallest value from which an axis is logarithmic
 FIRST_TIME = 1e-3  # of the SNR's time axis: where the Euler samplers end
@@ -92,18 +93,21 @@ def loss_curves(logs: dict[str, list[dict]], smoothing: int) -> Figure:
 
     The log of published weights has no loss, and no curve.
     """
-    figure, axes = plt.subplots(figsize=(7, 3.6), layout="constrained")
     trained = {name: [line for line in lines if line["loss"] is not None] for name, lines in logs.items()}
     trained = {name: lines for name, lines in trained.items() if lines}
-    for name, lines in trained.items():
+    # The legend stands outside, with a line of its own for each run.
+    figure, axes = plt.subplots(figsize=(9, max(3.6, 0.24 * len(trained) + 0.5)), layout="constrained")
+    colours = plt.get_cmap("tab10").colors
+    for index, (name, lines) in enumerate(trained.items()):
         images = np.array([line["images"] for line in lines])
         losses = np.array([line["loss"] for line in lines])
         window = min(smoothing, len(losses))
         smooth = np.convolve(losses, np.ones(window) / window, mode="valid")
-        axes.plot(images[window - 1 :], smooth, label=name)
+        style = LOSS_STYLES[index // len(colours) % len(LOSS_STYLES)]
+        axes.plot(images[window - 1 :], smooth, style, color=colours[index % len(colours)], label=name)
     axes.set(xlabel="images seen", ylabel="training loss", title="Losses of different spaces do not compare")
     if trained:
-        axes.legend(fontsize="small", frameon=False)
+        figure.legend(loc="outside right upper", fontsize="small", frameon=False)
     return figure
 
 
