@@ -203,7 +203,7 @@ def archive(path, n: int, resolution: int):
 
 def measure(monkeypatch, folder, *flags: str) -> None:
     """The stage with ``flags``, within this process, on features that are quick to compute."""
-    monkeypatch.setattr(stage, "load_extractor", lambda name, resolution, device: MEAN_COLOURS)
+    monkeypatch.setattr("dctdiff.measurement.load_extractor", lambda name, resolution, device: MEAN_COLOURS)
     monkeypatch.chdir(folder)
     command = ["truncation", "--images", "a.zip", "--dataset", "d", *flags, *EXTRACTOR]
     monkeypatch.setattr(sys, "argv", [*command, "--out_truncation", "t.json", "--out_grid", "t.png"])

@@ -118,7 +118,7 @@ def measure(monkeypatch, folder, resolution: int, *flags: str) -> None:
     """The stage on noise, within this process and on features that are quick to compute."""
     entries = [(f"{i:02d}.jpg", encode_jpeg(image, 75)) for i, image in enumerate(random_images(6, resolution))]
     write_archive(folder / "a.zip", entries, {})
-    monkeypatch.setattr(stage, "load_extractor", lambda name, resolution, device: MEAN_COLOURS)
+    monkeypatch.setattr("dctdiff.measurement.load_extractor", lambda name, resolution, device: MEAN_COLOURS)
     monkeypatch.chdir(folder)
     command = ["upsampling", "--images", "a.zip", "--dataset", "d", "--n_images", "5", *flags]
     extractor = ["--extractor", "efficientnet-lite0", "--feature_resolution", "32", "--batch_size", "2"]

@@ -3,16 +3,14 @@
 from collections.abc import Iterable
 
 import numpy as np
+import torch
 
-import dctdiff.hardware
-from dctdiff.archive import count_images, image_batches, read_images
+from dctdiff.archive import read_images
 from dctdiff.command import parse_command, run_stage
-from dctdiff.distortion import N_PICTURES, distances, jpeg_round_trip, labelled_rows
-from dctdiff.errors import UserError
-from dctdiff.features import load_extractor
-from dctdiff.files import replacing, sha256, write_json
+from dctdiff.distortion import N_PICTURES, jpeg_round_trip, labelled_rows
+from dctdiff.files import replacing, write_json
+from dctdiff.measurement import measured_distances
 from dctdiff.params.upsampling import MeasuredUpsampling
-from dctdiff.progress import progress
 from dctdiff.upsampling import doubled_by_all, halved
 
 LABELS = {"nearest": "nearest", "bicubic": "bicubic", "lanczos": "Lanczos", "dct": "DCT"}
@@ -35,38 +33,20 @@ def main() -> None:
         },
         MeasuredUpsampling,
     )
-    n_images = count_images(paths.images, params.n_images)
-    pictures = read_images(paths.images, min(N_PICTURES, n_images))
-    resolution = pictures.shape[1]
-    if resolution % (2 * params.block_size):
-        raise UserError(
-            f"{paths.images}: {resolution} pixels are not divisible by 2 * block_size = {2 * params.block_size}; "
-            "choose another block_size"
-        )
-    device = dctdiff.hardware.default_device()
-    extractor = load_extractor(params.extractor, params.feature_resolution, device)
 
-    def change(images: np.ndarray) -> Iterable[tuple[str, np.ndarray]]:
+    def change(images: np.ndarray, device: torch.device) -> Iterable[tuple[str, np.ndarray]]:
         return doubled_by_all(halved(images), params.block_size).items()
 
-    batches = image_batches(paths.images, params.batch_size, n_images)
-    with progress("upsampling", n_images, "images") as bar:
-        values = distances(batches, change, params.jpeg_quality, extractor, device, bar.update)
+    values, record = measured_distances(paths.images, params, "upsampling", change)
     write_json(
         paths.out_upsampling,
         {
             **params.model_dump(include={"dataset", "block_size", "n_images", "jpeg_quality"}),
-            "resolution": resolution,
             "values": values,
-            "protocol": {
-                "metric": extractor.metric,
-                "extractor_sha256": extractor.sha256,
-                "feature_resolution": params.feature_resolution,
-            },
-            "images_sha256": sha256(paths.images),
-            "versions": dctdiff.hardware.versions(),
+            **record,
         },
     )
+    pictures = read_images(paths.images, min(N_PICTURES, params.n_images))
     with replacing(paths.out_grid) as temporary:
         labelled_rows(picture_rows(pictures, params)).save(temporary, "PNG", optimize=True)
 
