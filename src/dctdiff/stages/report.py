@@ -22,6 +22,7 @@ from dctdiff.files import existing, read_json, replacing, write_text
 from dctdiff.params.report import Report
 from dctdiff.params.suite import dct_spectra, table_names
 from dctdiff.stages.tables import read_evaluations, read_folder, read_logs
+from dctdiff.tables import NONE, NOT_KNOWN, NOT_RUN
 
 TEMPLATE = Path(dctdiff.__file__).parent / "report.html.j2"
 
@@ -39,13 +40,15 @@ def inlined(path: Path) -> str:
 
 def read_table(folder: str, name: str) -> dict:
     frame = pd.read_csv(existing(f"{folder}/{name}.csv"), dtype=str, keep_default_na=False)
-    numeric = [all(_is_number(v) for v in frame[c] if v) for c in frame.columns]
+    numeric = [_is_numeric(frame[column]) for column in frame.columns]
     caption = existing(f"{folder}/{name}.md").read_text().rstrip().rpartition("\n\n")[2]
     return {"columns": list(frame.columns), "rows": frame.values.tolist(), "numeric": numeric, "caption": caption}
 
 
-def _is_number(text: str) -> bool:
-    return text.replace(".", "", 1).isdigit()
+def _is_numeric(fields: pd.Series) -> bool:
+    """Whether the fields are numbers, apart from the words that stand for a missing one."""
+    values = pd.to_numeric(fields[~fields.isin([NOT_RUN, NOT_KNOWN, NONE])], errors="coerce")
+    return len(values) > 0 and bool(values.notna().all())
 
 
 def main() -> None:
