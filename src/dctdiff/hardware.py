@@ -10,12 +10,15 @@ def default_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+
+
 def versions() -> dict[str, str]:
     """What the value of a result may depend on beside code and params."""
-    device = default_device()
     return {
         "python": platform.python_version(),
         **{name: version(name) for name in ("torch", "numpy", "pillow")},
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
+        "device": device_name(default_device()),
         "threads": str(torch.get_num_threads()),
     }

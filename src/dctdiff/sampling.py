@@ -1,4 +1,4 @@
-"""Sampling: images from noise. Image i depends on (weights, sampler, seed, i) and nothing else."""
+"""Sampling: images from noise. Image i depends on (weights, sampler, seed, i), rounding apart, and nothing else."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,7 +6,9 @@ import numpy as np
 import torch
 
 from dctdiff.draws import label_per_image, normal_per_image, normal_streams
+from dctdiff.execution import compiles, noise_prediction
 from dctdiff.model import ModelConfig
+from dctdiff.params.execution import Execution
 from dctdiff.samplers import SAMPLERS
 from dctdiff.schedule import NETWORK_TIME
 
@@ -20,6 +22,7 @@ def sample_images(
     seed: int,
     indices: Sequence[int],
     batch_size: int,
+    execution: Execution = Execution(),  # noqa: B008 (frozen)
 ) -> Iterator[tuple[Sequence[int], np.ndarray]]:
     """Yield (indices, ``(N, R, R, 3)`` uint8) of one batch after the other.
 
@@ -27,21 +30,27 @@ def sample_images(
     """
     codec, schedule = config.codec(), config.schedule()
     device = next(network.parameters()).device
+    predict = noise_prediction(network, execution)
+    batch_size = min(batch_size, len(indices))
 
     def encoded_batch(batch: Sequence[int]) -> torch.Tensor:
         labels = image_labels(config, seed, batch)
-        y = None if labels is None else torch.from_numpy(labels).to(device)
+        y = () if labels is None else (torch.from_numpy(labels).to(device),)
         draw = normal_streams(seed, "step noise", batch, codec.shape)
 
         def predict_noise(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-            return network(x, torch.full((len(x),), t.item() * NETWORK_TIME, device=device), y)
+            # A copy, since a recorded prediction is overwritten by the next one.
+            return predict(x, torch.full((len(x),), t.item() * NETWORK_TIME, device=device), *y).clone()
 
         noise = normal_per_image(seed, "noise", batch, codec.shape).to(device)
         return SAMPLERS[sampler](predict_noise, noise, schedule, nfe, lambda: draw().to(device))
 
     for start in range(0, len(indices), batch_size):
         batch = indices[start : start + batch_size]
-        yield batch, codec.decode(encoded_batch(batch)).cpu().numpy()
+        filled = list(batch)
+        if compiles(execution, device):  # the last batch too has the shape that was compiled
+            filled += filled[-1:] * (batch_size - len(batch))
+        yield batch, codec.decode(encoded_batch(filled))[: len(batch)].cpu().numpy()
 
 
 def image_labels(config: ModelConfig, seed: int, indices: Sequence[int]) -> np.ndarray | None:

@@ -3,9 +3,11 @@
 Everything random comes from (seed, step), so the state is only what the optimiser changes.
 """
 
+import contextlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,9 @@ from accelerate import Accelerator
 
 from dctdiff.draws import batch_indices, torch_generator
 from dctdiff.errors import UserError
+from dctdiff.execution import RecordedGraph, choose_attention, compiled, compiles, precision
 from dctdiff.files import replacing, write_text
+from dctdiff.hardware import default_device, device_name
 from dctdiff.loss import NoisePredictionLoss
 from dctdiff.model import ModelConfig, checkpoint_name, save_model
 from dctdiff.params.train import Run
@@ -39,7 +43,9 @@ def train(
 ) -> tuple[dict[str, torch.Tensor], list[str]]:
     """Returns the EMA weights after ``run.train_steps`` and the lines of the log."""
     # Build.
-    accelerator = Accelerator(mixed_precision=PRECISION[run.mixed_precision], cpu=not torch.cuda.is_available())
+    device = default_device()
+    arithmetic = precision(run, device)
+    accelerator = Accelerator(mixed_precision=PRECISION[arithmetic], cpu=device.type == "cpu")
     check_processes(run, accelerator.num_processes)
     if len(images) < run.batch_size:
         raise UserError(f"batch_size is {run.batch_size}, but there are only {len(images)} images; lower it")
@@ -47,7 +53,9 @@ def train(
     codec = config.codec()
     network = config.network()
     network.initialise(torch_generator(run.seed, "weights", 0), run.skip_bias_std)
+    network.gradient_checkpointing = run.gradient_checkpointing
     network = network.to(device)
+    choose_attention(network, run, device)
     ema = {name: weight.detach().clone() for name, weight in network.state_dict().items()}
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=run.lr, weight_decay=run.weight_decay, betas=tuple(run.betas), fused=True
@@ -62,9 +70,12 @@ def train(
         optimizer.load_state_dict(saved["optimizer"])
         ema = saved["ema"]
         state = saved["progress"]
+    recorded = compiles(run, device) and device.type == "cuda" and run.processes == 1
+    make_recordable(optimizer, recorded, device)
     wrapped, optimizer = accelerator.prepare(network, optimizer)
     if saved is not None and accelerator.scaler is not None:
         accelerator.scaler.load_state_dict(saved["scaler"])
+    call = compiled(wrapped) if compiles(run, device) else wrapped
     if accelerator.is_main_process:
         write_text(state_folder / "log.jsonl", "".join(state["log"]))  # to follow a run; the state counts
 
@@ -79,32 +90,42 @@ def train(
             )  # fmt: skip
 
     live = network.state_dict()  # the tensors that the optimiser changes in place
-    bar = progress("train", run.train_steps, "steps", initial=state["step"])
-    bar.disable = not accelerator.is_main_process
-    while state["step"] < run.train_steps:
-        # Draw: every process the global batch, of which it encodes its part.
-        step, started = state["step"], time.monotonic()
-        local = slice_of_process(run.batch_size, accelerator)
-        x0, eps, t, y = training_batch(run, step, local, images, labels, codec, device)
 
-        # Step.
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(run, step)
-        loss = loss_function(wrapped, x0, eps, t, y)
+    def optimise(*batch: torch.Tensor) -> torch.Tensor:
+        """One step on this process's part of a batch (x0, eps, t and labels if there are any); returns its loss."""
         optimizer.zero_grad(set_to_none=True)
-        accelerator.backward(loss)
+        total = torch.zeros((), device=device)
+        parts = list(zip(*(values.chunk(run.accumulation_steps) for values in batch), strict=True))
+        for number, part in enumerate(parts, start=1):
+            with contextlib.nullcontext() if number == len(parts) else accelerator.no_sync(wrapped):
+                loss = loss_function(call, *part) / len(parts)
+                accelerator.backward(loss)
+            total += loss.detach()
         optimizer.step()
         update_ema(ema, live, run.ema_rate)
+        return total
+
+    optimise = RecordedGraph(optimise) if recorded else optimise
+
+    bar = progress("train", run.train_steps, "steps", initial=state["step"])
+    bar.disable = not accelerator.is_main_process
+    local = slice_of_process(run.batch_size, accelerator)
+    loaded = loaded_batches(run, local, state["step"], images, labels, pinned=device.type == "cuda")
+    started = time.monotonic()
+    while state["step"] < run.train_steps:
+        set_learning_rate(optimizer, learning_rate(run, state["step"]))
+        loss = optimise(*training_batch(run, state["step"], local, *next(loaded), codec, device))
 
         # Account.
         state["step"] += 1
-        state["loss_sum"] += accelerator.reduce(loss.detach(), "mean").float()
+        state["loss_sum"] += accelerator.reduce(loss, "mean")
         state["n_losses"] += 1
         finished = state["step"] == run.train_steps
-        state["seconds"] += time.monotonic() - started
         if state["step"] % run.log_steps == 0:
-            check_finite(state["step"], state_folder, state["loss_sum"])
-            state["log"].append(log_line(run, state))
+            check_finite(state["step"], state_folder, state["loss_sum"])  # waits for the GPU
+            state["seconds"] += time.monotonic() - started
+            started = time.monotonic()
+            state["log"].append(log_line(run, state, device))
             if accelerator.is_main_process:
                 with open(state_folder / "log.jsonl", "a", encoding="utf-8") as file:
                     file.write(state["log"][-1])
@@ -120,13 +141,16 @@ def train(
                 save_model(candidate_path(state_folder, state["step"]), ema, config)
         stopping = any_process(accelerator, stop, state["step"] % run.log_steps == 0)
         if state["step"] % run.checkpoint_steps == 0 or finished or stopping:
+            state["seconds"] += time.monotonic() - started
+            started = time.monotonic()
             save()
         if stopping and not finished:
             raise Interrupted(f"stopped after step {state['step']}; the same command goes on from there")
     bar.close()
+    loaded.close()
     accelerator.wait_for_everyone()
     accelerator.free_memory()
-    unfinished_line = [log_line(run, state)] if state["n_losses"] else []
+    unfinished_line = [log_line(run, state, device)] if state["n_losses"] else []
     return ema, [*state["log"], *unfinished_line]
 
 
@@ -149,19 +173,54 @@ def any_process(accelerator: Accelerator, stop: Callable[[], bool], meeting: boo
     return accelerator.reduce(torch.tensor(float(stop()), device=accelerator.device)).item() > 0
 
 
+def loaded_batches(
+    run: Run, local: slice, first_step: int, images: np.ndarray, labels: np.ndarray | None, pinned: bool
+) -> Iterator[tuple[torch.Tensor, torch.Tensor | None]]:
+    """Images (uint8) and labels of one process, step after step; a thread loads the next ones meanwhile."""
+
+    def load(step: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+        chosen = batch_indices(run.seed, step, run.batch_size, len(images))[local]
+        batch = torch.from_numpy(np.take(images, chosen, axis=0))
+        y = None if labels is None else torch.from_numpy(labels[chosen])
+        # Only from pinned memory does a copy to the GPU go on beside the program.
+        return (batch.pin_memory(), y if y is None else y.pin_memory()) if pinned else (batch, y)
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(load, first_step)
+        for step in range(first_step, run.train_steps):
+            batch = waiting.result()
+            waiting = pool.submit(load, step + 1)
+            yield batch
+
+
 def training_batch(
-    run: Run, step: int, local: slice, images: np.ndarray, labels: np.ndarray | None, codec, device: torch.device
-):
-    """Encoded images, noise, times and labels of one process's part of the global batch of ``step``."""
+    run: Run, step: int, local: slice, images: torch.Tensor, y: torch.Tensor | None, codec, device: torch.device
+) -> tuple[torch.Tensor, ...]:
+    """Encoded images, noise, times (and labels) of one process's part of the global batch of ``step``."""
+    # Every process draws for the global batch, and takes its part.
     generator = torch_generator(run.seed, "step", step, device)
     t = torch.rand(run.batch_size, generator=generator, device=device)
     eps = torch.randn(run.batch_size, *codec.shape, generator=generator, device=device)
     flip = torch.rand(run.batch_size, generator=generator, device=device) < FLIP_PROBABILITY
-    chosen = batch_indices(run.seed, step, run.batch_size, len(images))[local]
-    batch = torch.from_numpy(images[chosen]).to(device)
-    batch = torch.where(flip[local, None, None, None], batch.flip(2), batch)
-    y = None if labels is None else torch.from_numpy(labels[chosen]).to(device)
-    return codec.encode(batch), eps[local], t[local], y
+    images = images.to(device, non_blocking=True)
+    images = torch.where(flip[local, None, None, None], images.flip(2), images)
+    batch = (codec.encode(images), eps[local], t[local])
+    return batch if y is None else (*batch, y.to(device, non_blocking=True))
+
+
+def make_recordable(optimizer: torch.optim.Optimizer, recorded: bool, device: torch.device) -> None:
+    """Let a recorded graph read the learning rate from the GPU; a state may come from a run without."""
+    for group in optimizer.param_groups:
+        group["capturable"] = recorded
+        group["lr"] = torch.tensor(float(group["lr"]), device=device) if recorded else float(group["lr"])
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], torch.Tensor):
+            group["lr"].fill_(value)
+        else:
+            group["lr"] = value
 
 
 def learning_rate(run: Run, step: int) -> float:
@@ -213,7 +272,7 @@ def check_finite(step: int, folder: Path, *tensors: torch.Tensor) -> None:
     raise UserError(f"the loss is not finite at step {step}; {last}; lower lr or use another mixed_precision")
 
 
-def log_line(run: Run, state: dict) -> str:
+def log_line(run: Run, state: dict, device: torch.device) -> str:
     """JSON of the mean loss since the last line that fell on a multiple of log_steps."""
     line = {
         "step": state["step"],
@@ -221,5 +280,7 @@ def log_line(run: Run, state: dict) -> str:
         "loss": state["loss_sum"].item() / state["n_losses"],
         "lr": learning_rate(run, state["step"] - 1),
         "seconds": round(state["seconds"], 3),
+        "precision": precision(run, device),
+        "device": device_name(device),
     }
     return json.dumps(line) + "\n"

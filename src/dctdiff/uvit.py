@@ -9,6 +9,9 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from dctdiff.attention import Attend, sdpa
 
 TIME_MAX_PERIOD = 10_000
 
@@ -29,12 +32,12 @@ class Attention(nn.Module):
         self.num_heads = num_heads
         self.qkv = nn.Linear(dim, 3 * dim, bias=False)
         self.proj = nn.Linear(dim, dim)
+        self.attend: Attend = sdpa
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))  # (N, T, 3, H, D/H)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # 3 x (N, H, T, D/H)
-        x = F.scaled_dot_product_attention(q, k, v)  # (N, H, T, D/H)
-        return self.proj(x.transpose(1, 2).flatten(2))  # (N, T, D)
+        qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))
+        q, k, v = qkv.unbind(2)  # 3 x (N, T, H, D/H)
+        return self.proj(self.attend(q, k, v).flatten(2))  # (N, T, D)
 
 
 class MLP(nn.Module):
@@ -84,6 +87,13 @@ class UViT(nn.Module):
         self.out_blocks = nn.ModuleList(Block(embed_dim, num_heads, skip=True) for _ in range(depth // 2))
         self.norm = nn.LayerNorm(embed_dim)
         self.decoder_pred = nn.Linear(embed_dim, token_dim)
+        self.gradient_checkpointing = False
+
+    def attend_with(self, attend: Attend) -> None:
+        """Let all blocks compute their attention with ``attend``."""
+        for module in self.modules():
+            if isinstance(module, Attention):
+                module.attend = attend
 
     def initialise(self, generator: torch.Generator, skip_bias_std: float = 0.0) -> None:
         """Truncated normal weights (std 0.02), zero biases (protocol point 31).
@@ -113,19 +123,35 @@ class UViT(nn.Module):
 
         Returns (N, T, token_dim).
         """
-        # The time stays float32 whatever the precision of x (protocol point 25).
+        # Time and position are added in float32 whatever the precision of x (protocol point 25).
         x = torch.cat([time_embedding(t, self.embed_dim)[:, None], x], dim=1)  # (N, 1 + T, D)
         if y is not None:
             x = torch.cat([self.label_emb(y)[:, None], x], dim=1)  # (N, 2 + T, D)
-        x = x + self.pos_embed
+        x = self._in_autocast_dtype(x + self.pos_embed)
         skips = []
         for block in self.in_blocks:
-            x = block(x)
+            x = self._run(block, x)
             skips.append(x)
-        x = self.mid_block(x)
+        x = self._run(self.mid_block, x)
         for block in self.out_blocks:
-            x = block(x, skips.pop())
+            x = self._run(block, x, skips.pop())
         return self.decoder_pred(self.norm(x))[:, self.n_extra_tokens :]  # (N, T, token_dim)
+
+    def _run(self, block: Block, *inputs: torch.Tensor) -> torch.Tensor:
+        if self.gradient_checkpointing and torch.is_grad_enabled():
+            return checkpoint(block, *inputs, use_reentrant=False, preserve_rng_state=False)
+        return block(*inputs)
+
+    @staticmethod
+    def _in_autocast_dtype(x: torch.Tensor) -> torch.Tensor:
+        """Half the bytes between the blocks under autocast, which leaves sums in float32 there.
+
+        The first skip_linear gives this dtype anyway; the blocks before it have it too like this.
+        """
+        kind = x.device.type
+        if kind == "meta" or not torch.is_autocast_enabled(kind):
+            return x
+        return x.to(torch.get_autocast_dtype(kind))
 
 
 class DCTUViT(UViT):

@@ -4,10 +4,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from dctdiff.params.slice import Count, Name, Seed, Slice
+from dctdiff.params.execution import Execution
+from dctdiff.params.slice import Count, Name, Seed
 
 
-class Cell(Slice):
+class Cell(Execution):
     run: Name = Field(description="key of suite.runs: whose EMA weights are sampled")
     reference: Name = Field(description="key of suite.datasets: whose training images are the reference")
     checkpoint: Literal["last", "best"] = Field(

@@ -3,13 +3,14 @@
 from pydantic import Field
 
 from dctdiff.params.evaluate import Extractor
+from dctdiff.params.execution import Execution
 from dctdiff.params.sample import Cell
-from dctdiff.params.slice import Count, Name, Seed, Slice
+from dctdiff.params.slice import Count, Name, Seed
 
 Sampler = Cell.model_fields["sampler"].annotation
 
 
-class Selection(Slice):
+class Selection(Execution):
     reference: Name = Field(description="key of suite.datasets: whose training images are the reference")
     sampler: Sampler = Field(description="how noise becomes images, as in cells")
     nfe: Count = Field(description="network evaluations per image")

@@ -4,16 +4,20 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from dctdiff.params.execution import ROUNDING_ONLY, Execution
 from dctdiff.params.release import Release
-from dctdiff.params.slice import Count, Name, Seed, Slice
+from dctdiff.params.slice import Count, Name, Seed
 
 # These change how a run is executed or how far it goes, not its course: a run goes on from its
 # state when they change. Everything else is part of the fingerprint of the state, candidate_steps
 # too: a state holds the candidates of its own past.
-NOT_IN_FINGERPRINT = frozenset({"train_steps", "checkpoint_steps", "processes", "weights", "release"})
+NOT_IN_FINGERPRINT = ROUNDING_ONLY | {
+    "train_steps", "checkpoint_steps", "processes", "gradient_checkpointing", "accumulation_steps",
+    "weights", "release",
+}  # fmt: skip
 
 
-class Run(Slice):
+class Run(Execution):
     dataset: Name = Field(description="key of suite.datasets")
     codec: Name = Field(description="key of suite.codecs, on the same dataset")
     weights: Literal["trained", "published"] = Field(
@@ -37,9 +41,10 @@ class Run(Slice):
     betas: list[Annotated[float, Field(ge=0, lt=1)]] = Field(min_length=2, max_length=2, description="betas of AdamW")
     warmup_steps: int = Field(ge=0, description="steps over which lr rises linearly from 0")
     ema_rate: float = Field(ge=0, lt=1, description="decay of the averaged weights per step")
-    mixed_precision: Literal["float32", "bf16", "fp16"] = Field(
-        "float32", description="arithmetic of the network in training"
+    gradient_checkpointing: bool = Field(
+        False, description="keep only what goes in and out of each block, and compute the rest again: less memory"
     )
+    accumulation_steps: Count = Field(1, description="parts of a step's batch, one after the other: less memory")
     seed: Seed = Field(description="seed of weights, order, flips, times and noise")
     log_steps: Count = Field(description="steps per line of the log, which holds their mean loss")
     checkpoint_steps: Count = Field(description="steps between two saved states")
@@ -61,4 +66,9 @@ class Run(Slice):
             raise ValueError(f"embed_dim {self.embed_dim} is not divisible by num_heads {self.num_heads}")
         if self.batch_size % self.processes:
             raise ValueError(f"batch_size {self.batch_size} is not divisible by processes {self.processes}")
+        if self.batch_size // self.processes % self.accumulation_steps:
+            raise ValueError(
+                f"batch_size {self.batch_size} on {self.processes} processes is not divisible by accumulation_steps "
+                f"{self.accumulation_steps}"
+            )
         return self

@@ -1,7 +1,10 @@
 """Generate the images of one cell from the EMA weights of its run."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+import itertools
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
@@ -10,9 +13,11 @@ from accelerate import PartialState
 from dctdiff.archive import encode_jpeg, read_entries, write_archive, write_grid
 from dctdiff.command import parse_command, run_stage
 from dctdiff.errors import UserError
+from dctdiff.execution import precision
 from dctdiff.files import sha256
 from dctdiff.launch import relaunch_with
 from dctdiff.model import ModelConfig, load_model
+from dctdiff.params.execution import ROUNDING_ONLY
 from dctdiff.params.sample import Cell
 from dctdiff.progress import progress
 from dctdiff.sampling import image_labels, sample_images
@@ -38,12 +43,19 @@ def share(indices: Sequence[int], rank: int, processes: int) -> Sequence[int]:
 def generate(
     network, config: ModelConfig, cell: Cell, names: dict[int, str], indices: Sequence[int]
 ) -> Iterator[tuple[str, bytes]]:
-    batches = sample_images(network, config, cell.sampler, cell.nfe, cell.seed, indices, cell.batch_size)
-    with progress("sample", len(indices), "images") as bar:
+    batches = sample_images(network, config, cell.sampler, cell.nfe, cell.seed, indices, cell.batch_size, cell)
+    encoded = deque()  # of at most two batches: one is written while the next is generated
+    with progress("sample", len(indices), "images") as bar, ThreadPoolExecutor() as pool:
         for batch, images in batches:
-            for index, image in zip(batch, images, strict=True):
-                yield names[index], encode_jpeg(image, cell.jpeg_quality)
+            encoded.append((batch, pool.map(encode_jpeg, images, itertools.repeat(cell.jpeg_quality))))
+            if len(encoded) == 2:
+                yield from named(*encoded.popleft(), names)
             bar.update(len(batch))
+        yield from named(*encoded.pop(), names)
+
+
+def named(batch: Sequence[int], files: Iterable[bytes], names: dict[int, str]) -> Iterator[tuple[str, bytes]]:
+    return zip((names[index] for index in batch), files, strict=True)
 
 
 def joined(parts: list[Path]) -> Iterator[tuple[str, bytes]]:
@@ -70,7 +82,8 @@ def main() -> None:
     del model["class_counts"]  # long, and the names tell the labels
     record = {
         "stage": "sample",
-        **cell.model_dump(exclude={"batch_size", "processes"}),
+        **cell.model_dump(exclude=ROUNDING_ONLY | {"batch_size", "processes"}),
+        "precision": precision(cell, state.device),
         "model": model,
         "parameters": sum(weight.numel() for weight in network.parameters()),
         "weights_sha256": sha256(paths.weights),

@@ -22,13 +22,14 @@ from dctdiff.features import Extractor, load_extractor
 from dctdiff.files import existing, read_json, replacing, sha256, write_json
 from dctdiff.frechet import Gaussian, Moments, frechet_distance
 from dctdiff.model import load_model
+from dctdiff.params.execution import ROUNDING_ONLY
 from dctdiff.params.select import SelectionSet
 from dctdiff.progress import progress
 from dctdiff.sampling import sample_images
 from dctdiff.stages.evaluate import load_reference
 
 MODULE = "dctdiff.stages.select"
-NOT_IN_VALUE = frozenset({"reference", "sample_batch_size", "batch_size"})  # the reference's file counts
+NOT_IN_VALUE = ROUNDING_ONLY | {"reference", "sample_batch_size", "batch_size"}  # the reference's file counts
 
 
 def candidates_in(folder: str) -> dict[Path, int | None]:
@@ -53,7 +54,14 @@ def sampled_batches(weights: Path, params: SelectionSet, device) -> Iterator[np.
     """The images of one checkpoint after JPEG, ``(n, R, R, 3)`` uint8, n at most the extractor's batch."""
     network, config = load_model(weights, device)
     batches = sample_images(
-        network, config, params.sampler, params.nfe, params.seed, range(params.n_images), params.sample_batch_size
+        network,
+        config,
+        params.sampler,
+        params.nfe,
+        params.seed,
+        range(params.n_images),
+        params.sample_batch_size,
+        params,
     )
     for _, images in batches:
         decoded = np.stack([decode_image(encode_jpeg(image, params.jpeg_quality), "a sample") for image in images])

@@ -1,0 +1,96 @@
+"""How a network is executed: precision, attention backend, compilation and CUDA graphs."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from dctdiff import attention
+from dctdiff.params.execution import Execution
+
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+COMPILE_CACHE = Path(".cache/torch-compile")  # beside params.yaml: it survives restarts, on any node
+WARM_UP_CALLS = 3
+
+
+def precision(execution: Execution, device: torch.device) -> str:
+    """float32, bf16 or fp16; auto is bf16 where a GPU computes in it."""
+    if execution.mixed_precision != "auto":
+        return execution.mixed_precision
+    has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bf16" if has_bf16 else "float32"
+
+
+def compiles(execution: Execution, device: torch.device) -> bool:
+    if execution.compile != "auto":
+        return execution.compile == "always"
+    return device.type == "cuda" and precision(execution, device) != "float32"
+
+
+def compiled(function: Callable) -> Callable:
+    """``function`` through torch.compile, for inputs of one shape."""
+    # The compiler reads this at its first use. A user's own setting stays.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(COMPILE_CACHE.absolute()))
+    return torch.compile(function, dynamic=False)
+
+
+def choose_attention(network: torch.nn.Module, execution: Execution, device: torch.device) -> None:
+    dtype = AUTOCAST.get(precision(execution, device), torch.float32)
+    network.attend_with(attention.backend(execution.attention, device, dtype))
+
+
+def noise_prediction(network: torch.nn.Module, execution: Execution) -> Callable[..., torch.Tensor]:
+    """``network`` for sampling: (x, t) or (x, t, y) -> noise in float32.
+
+    If ``compiles``, all calls need inputs of the same shapes, and give the same tensor, overwritten.
+    """
+    device = next(network.parameters()).device
+    dtype = AUTOCAST.get(precision(execution, device))
+    choose_attention(network, execution, device)
+    call = compiled(network) if compiles(execution, device) else network
+
+    def predict(*inputs: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(device.type, dtype, enabled=dtype is not None):
+            return call(*inputs).float()
+
+    return RecordedGraph(predict) if compiles(execution, device) and device.type == "cuda" else predict
+
+
+class RecordedGraph:
+    """A function of tensors on a GPU, recorded as a CUDA graph and replayed as a whole.
+
+    Launching hundreds of small kernels one by one can take the CPU longer than they take the GPU.
+    All calls need inputs of the same shapes. The first ones run as they are, which sets up whatever
+    must not be set up while recording; from then on the output is one tensor, overwritten.
+    """
+
+    def __init__(self, function: Callable[..., torch.Tensor]):
+        self.function = function
+        self.calls = 0
+        self.stream = torch.cuda.Stream()  # warm-up and recording need one that is not the default
+        self.graph: torch.cuda.CUDAGraph | None = None
+
+    def __call__(self, *inputs: torch.Tensor) -> torch.Tensor:
+        if self.calls < WARM_UP_CALLS:
+            self.calls += 1
+            return self._called(inputs)
+        if self.graph is None:
+            self._record(inputs)
+        for own, value in zip(self.inputs, inputs, strict=True):
+            own.copy_(value)
+        self.graph.replay()
+        return self.output
+
+    def _called(self, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        self.stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self.stream):
+            output = self.function(*inputs)
+        torch.cuda.current_stream().wait_stream(self.stream)
+        return output
+
+    def _record(self, inputs: tuple[torch.Tensor, ...]) -> None:
+        self.inputs = [value.clone() for value in inputs]
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph, stream=self.stream):
+            self.output = self.function(*self.inputs)

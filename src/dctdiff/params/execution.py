@@ -1,0 +1,23 @@
+"""Params of how a network is executed. None of them changes what is computed, except for rounding."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from dctdiff.params.slice import Slice
+
+
+class Execution(Slice):
+    mixed_precision: Literal["auto", "float32", "bf16", "fp16"] = Field(
+        "auto", description="arithmetic of the network; auto: bf16 on a GPU that has it, else float32"
+    )
+    attention: Literal["sdpa", "xformers", "math"] = Field(
+        "sdpa", description="attention: PyTorch's fused kernels, those of xformers (GPU), or plain products"
+    )
+    compile: Literal["auto", "always", "never"] = Field(
+        "auto", description="torch.compile, and on a GPU CUDA graphs; auto: on a GPU unless in float32"
+    )
+
+
+# What a record of results leaves out.
+ROUNDING_ONLY = frozenset({"attention", "compile"})
