@@ -109,14 +109,35 @@ def test_a_cell_that_was_not_run_is_not_drawn():
 
 def test_runs_without_a_loss_have_no_curve():
     logs = {
-        "trained": [{"images": 10 * i, "loss": 1.0 / i} for i in (1, 2, 3)],
+        "trained": [{"images": 10 * i, "loss": 1.0 / i, "seconds": 60.0 * i} for i in (1, 2, 3)],
         "published": [{"images": None, "loss": None}],
         "empty": [],
     }
     figure = figures.loss_curves(logs, smoothing=2)
     assert texts(figure) == ["trained"]
-    assert figure.axes[0].lines[0].get_ydata().tolist() == pytest.approx([0.75, 5 / 12])
+    by_images, by_time = figure.axes
+    for axes, places in ((by_images, [20, 30]), (by_time, [2, 3])):
+        assert axes.lines[0].get_xdata() == pytest.approx(places)
+        assert axes.lines[0].get_ydata().tolist() == pytest.approx([0.75, 5 / 12])
+    assert by_time.get_xlabel() == "minutes of training"
+    assert all_inside(figure)
     assert not figures.loss_curves({"published": logs["published"]}, smoothing=2).axes[0].lines
+
+
+def test_checkpoints_stand_at_their_steps_and_at_the_time_they_took():
+    selection = {
+        "protocol": {"metric": "FD"}, "n_images": 100, "nfe": 50,
+        "candidates": [{"step": 50, "value": 9.0}, {"step": 100, "value": 4.0}],
+    }  # fmt: skip
+    log = [{"step": 40, "seconds": 4000.0, "images": 1, "loss": 1.0}, {"step": 100, "seconds": 10_000.0}]
+    figure = figures.distance_against_training({"logged": selection, "not logged": selection}, {"logged": log})
+    by_steps, by_time = figure.axes
+    assert [line.get_xdata().tolist() for line in by_steps.lines] == [[50, 100], [50, 100]]
+    assert by_time.lines[0].get_xdata() == pytest.approx([5000 / 3600, 10_000 / 3600])
+    assert len(by_time.lines) == 1 and by_time.get_xlabel() == "hours of training"
+    assert by_time.lines[0].get_ydata().tolist() == [9.0, 4.0]
+    assert texts(figure) == ["logged, NFE 50", "not logged, NFE 50"]
+    assert all_inside(figure)
 
 
 def channel(n: int) -> dict:

@@ -13,7 +13,7 @@ from dctdiff.model import ModelConfig, load_model, model_config, save_model, wri
 from dctdiff.params.train import Run
 from dctdiff.samplers import SAMPLERS
 from dctdiff.sampling import image_labels, sample_images
-from dctdiff.training import Interrupted, candidates, learning_rate, loaded_batches, train, training_batch
+from dctdiff.training import Interrupted, candidates, encoded, learning_rate, loaded_batches, train, training_batch
 
 CONFIG = ModelConfig(
     space="dct", resolution=8, block_size=2, kept_coefficients=4, eta=240.0,
@@ -52,7 +52,8 @@ def batch_of(run, step, local, labels, codec):
     """What a step is given: encoded images, noise, times (and labels)."""
     run = run.model_copy(update={"train_steps": step + 1})
     images, y = next(loaded_batches(run, local, step, IMAGES, labels, pinned=False))
-    return training_batch(run, step, local, images, y, codec, torch.device("cpu"))
+    images, flip, *drawn = training_batch(run, step, local, images, y, codec.shape, torch.device("cpu"))
+    return encoded(codec, images, flip), *drawn
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
+from dctdiff.codec import DCTCodec, PixelCodec
 from dctdiff.draws import batch_indices, torch_generator
 from dctdiff.errors import UserError
 from dctdiff.execution import RecordedGraph, choose_attention, compiled, compiles, precision
@@ -91,8 +92,9 @@ def train(
 
     live = network.state_dict()  # the tensors that the optimiser changes in place
 
-    def optimise(*batch: torch.Tensor) -> torch.Tensor:
-        """One step on this process's part of a batch (x0, eps, t and labels if there are any); returns its loss."""
+    def optimise(images: torch.Tensor, flip: torch.Tensor, *drawn: torch.Tensor) -> torch.Tensor:
+        """One step on this process's part of a batch; ``drawn``: eps, t (and labels). Returns the loss."""
+        batch = (encoded(codec, images, flip), *drawn)
         optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=device)
         parts = list(zip(*(values.chunk(run.accumulation_steps) for values in batch), strict=True))
@@ -114,7 +116,7 @@ def train(
     started = time.monotonic()
     while state["step"] < run.train_steps:
         set_learning_rate(optimizer, learning_rate(run, state["step"]))
-        loss = optimise(*training_batch(run, state["step"], local, *next(loaded), codec, device))
+        loss = optimise(*training_batch(run, state["step"], local, *next(loaded), codec.shape, device))
 
         # Account.
         state["step"] += 1
@@ -194,18 +196,27 @@ def loaded_batches(
 
 
 def training_batch(
-    run: Run, step: int, local: slice, images: torch.Tensor, y: torch.Tensor | None, codec, device: torch.device
+    run: Run,
+    step: int,
+    local: slice,
+    images: torch.Tensor,
+    y: torch.Tensor | None,
+    shape: tuple[int, ...],
+    device: torch.device,
 ) -> tuple[torch.Tensor, ...]:
-    """Encoded images, noise, times (and labels) of one process's part of the global batch of ``step``."""
+    """Images, flips, noise of ``shape``, times (and labels) of one process's part of the batch of ``step``."""
     # Every process draws for the global batch, and takes its part.
     generator = torch_generator(run.seed, "step", step, device)
     t = torch.rand(run.batch_size, generator=generator, device=device)
-    eps = torch.randn(run.batch_size, *codec.shape, generator=generator, device=device)
+    eps = torch.randn(run.batch_size, *shape, generator=generator, device=device)
     flip = torch.rand(run.batch_size, generator=generator, device=device) < FLIP_PROBABILITY
-    images = images.to(device, non_blocking=True)
-    images = torch.where(flip[local, None, None, None], images.flip(2), images)
-    batch = (codec.encode(images), eps[local], t[local])
+    batch = (images.to(device, non_blocking=True), flip[local], eps[local], t[local])
     return batch if y is None else (*batch, y.to(device, non_blocking=True))
+
+
+def encoded(codec: DCTCodec | PixelCodec, images: torch.Tensor, flip: torch.Tensor) -> torch.Tensor:
+    """``(N, R, R, 3)`` uint8, mirrored where ``flip``, as the network sees them."""
+    return codec.encode(torch.where(flip[:, None, None, None], images.flip(2), images))
 
 
 def make_recordable(optimizer: torch.optim.Optimizer, recorded: bool, device: torch.device) -> None:

@@ -13,6 +13,7 @@ from dctdiff.command import parse_command, run_stage
 from dctdiff.figures import (
     coefficient_distributions,
     distance_against_nfe,
+    distance_against_training,
     loss_curves,
     snr_per_frequency,
     spectra,
@@ -78,8 +79,9 @@ def main() -> None:
     def pictures(section: str) -> dict[str, str]:
         return {name: inlined(existing(grids / f"{section}/{name}.png")) for name in plan[section]}
 
-    curves = loss_curves(read_logs(paths.logs, plan), params.smoothing)
+    logs = read_logs(paths.logs, plan)
     truncations, selections = evaluations["truncations"], evaluations["selections"]
+    several = {name: selection for name, selection in selections.items() if selection["k"] > 1}
     template = jinja2.Template(TEMPLATE.read_text(encoding="utf-8"), autoescape=True, undefined=jinja2.StrictUndefined)
     html = template.render(
         title=params.title,
@@ -87,7 +89,9 @@ def main() -> None:
         tables={name: read_table(paths.tables, name) for name in table_names(plan)},
         published_tables=list(plan["published"].get("distances", {})),
         distances={d: save(distance_against_nfe(plan, evaluations, d), f"distance-{d}") for d in plan["datasets"]},
-        losses=save(curves, "loss"),
+        losses=save(loss_curves(logs, params.smoothing), "loss"),
+        progress=save(distance_against_training(several, logs), "distance-training") if several else None,
+        trained={name: lines[-1] for name, lines in logs.items() if lines[-1]["loss"] is not None},
         distributions={
             name: save(coefficient_distributions(name, s), f"coefficients-{name}") for name, s in statistics.items()
         },

@@ -1,0 +1,69 @@
+"""Run the benchmarks, each in a process of its own, and write results/bench/<name>.json."""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from dctdiff.bench.shapes import SAMPLED, TRAINED
+
+FOLDER = Path("results/bench")
+COMPARED = "celeba64-dctdiff-s"  # attention backends and precisions are compared on this shape
+LARGE = ["ffhq512-dctdiff-m", "--batch_size", "128"]
+STARTED = "ffhq256-dctdiff-m"  # the slowest to compile
+
+
+def benchmarks(has_gpu: bool, official: str | None) -> dict[str, list[str]]:
+    """Name -> module and arguments, without the file to write. ``official``: a checkout of the authors' code."""
+    found = {"codec": ["codec"], "loading": ["loading"]}
+    if official:
+        found["official-codec"] = ["official", official, "codec"]
+    if not has_gpu:
+        return found
+    found = {"ceilings": ["ceilings"], **found, "features": ["features"]}
+    # First, with an empty cache of the compiler; below the same again finds it full.
+    found["start-cold"] = ["training", STARTED]
+    found |= {f"training-{run}": ["training", run] for run in TRAINED}
+    found |= {f"sampling-{run}": ["sampling", run] for run in SAMPLED}
+    if official:
+        found |= {f"official-{run}": ["official", official, run] for run in TRAINED}
+    found["training-fp16"] = ["training", COMPARED, "--mixed_precision", "fp16"]
+    found["training-eager"] = ["training", COMPARED, "--compile", "never"]
+    for attention in ("xformers", "math"):
+        found[f"training-{attention}"] = ["training", COMPARED, "--attention", attention]
+    found["training-large"] = ["training", *LARGE]
+    found["training-large-checkpointing"] = ["training", *LARGE, "--gradient_checkpointing"]
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m dctdiff.bench", description=__doc__)
+    parser.add_argument("names", nargs="*", help="benchmarks to run; none: all that this machine can run")
+    parser.add_argument("--official", metavar="FOLDER", help="also measure the authors' code, in a checkout of it")
+    arguments = parser.parse_args()
+    chosen, known = arguments.names, benchmarks(torch.cuda.is_available(), arguments.official)
+    unknown = [name for name in chosen if name not in known]
+    if unknown:
+        sys.exit(f"error: {unknown[0]} is not a benchmark of this machine; known are {', '.join(known)}")
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    failed = []
+    with tempfile.TemporaryDirectory() as cache:
+        environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": cache}
+        for name in chosen or known:
+            module, *arguments = known[name]
+            started = time.monotonic()
+            command = [sys.executable, "-m", f"dctdiff.bench.{module}", *arguments, str(FOLDER / f"{name}.json")]
+            status = subprocess.run(command, env=environment, check=False).returncode
+            print(f"{name}: {'done' if status == 0 else 'FAILED'} in {time.monotonic() - started:.0f} s", flush=True)
+            failed += [name] if status else []
+    if failed:
+        sys.exit(f"error: {', '.join(failed)} failed; the output is above")
+
+
+if __name__ == "__main__":
+    main()

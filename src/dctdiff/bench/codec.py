@@ -1,0 +1,44 @@
+"""The DCT codec, arrays in and out: images/s of one CPU core, and on the GPU beside its memory bandwidth."""
+
+import argparse
+
+import torch
+
+from dctdiff.bench.measuring import cpu_seconds, gpu_seconds, write_result
+from dctdiff.codec import DCTCodec
+
+SIZES = ((32, 2, 4), (64, 2, 4), (128, 4, 9), (256, 4, 8))  # resolution, B, K
+CPU_BYTES, GPU_BYTES = 2**21, 2**28  # of images at once
+
+
+def rates(codec: DCTCodec, n_images: int, device: str) -> dict[str, float]:
+    shape = (n_images, codec.resolution, codec.resolution, 3)
+    images = torch.randint(0, 256, shape, dtype=torch.uint8, device=device)
+    tokens = codec.encode(images)
+    seconds = cpu_seconds if device == "cpu" else gpu_seconds
+    moved = images.numel() + 4 * tokens.numel()  # bytes: each input read once, each output written once
+    result = {}
+    for name, function, argument in (("encode", codec.encode, images), ("decode", codec.decode, tokens)):
+        taken = seconds(lambda: function(argument))  # noqa: B023
+        result[f"{device}_{name}_images_per_second"] = n_images / taken
+        result[f"{device}_{name}_tb_s"] = moved / taken / 1e12
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out")
+    parser.parse_args()
+    torch.set_num_threads(1)
+    sizes = []
+    for resolution, block_size, kept in SIZES:
+        codec, image_bytes = DCTCodec(resolution, block_size, kept, eta=250.0), 3 * resolution**2
+        measured = rates(codec, CPU_BYTES // image_bytes, "cpu")
+        if torch.cuda.is_available():
+            measured |= rates(codec, GPU_BYTES // image_bytes, "cuda")
+        sizes.append({"resolution": resolution, "block_size": block_size, "kept_coefficients": kept, **measured})
+    write_result({"sizes": sizes})
+
+
+if __name__ == "__main__":
+    main()

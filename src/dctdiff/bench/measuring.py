@@ -1,0 +1,65 @@
+"""Clocks, and the one file that a benchmark writes."""
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from dctdiff.files import write_json
+from dctdiff.hardware import versions
+
+WARM_UP, REPEATS = 3, 15
+WAIT_MICROSECONDS = 20.0
+
+
+def gpu_seconds(function: Callable[[], object]) -> float:
+    """Median time of a call on the GPU, in seconds, by events."""
+    for _ in range(WARM_UP):
+        function()
+    times = []
+    for _ in range(REPEATS):
+        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        start.record()
+        function()
+        end.record()
+        torch.cuda.synchronize()
+        times.append(start.elapsed_time(end) / 1e3)
+    return statistics.median(times)
+
+
+def cpu_seconds(function: Callable[[], object]) -> float:
+    """Median time of a call on the CPU, in seconds."""
+    for _ in range(WARM_UP):
+        function()
+    times = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def idle_shares(profiler: torch.profiler.profile) -> dict[str, float]:
+    """Shares of the profiled time without a kernel: in all, and in gaps so long that the GPU must have waited.
+
+    Between two kernels of a CUDA graph lies about a microsecond; for the CPU or for data it waits longer.
+    """
+    spans = sorted(
+        (event.time_range.start, event.time_range.end)
+        for event in profiler.events()
+        if event.device_type == torch.autograd.DeviceType.CUDA
+    )
+    first, until, gaps = spans[0][0], spans[0][1], []
+    for start, end in spans:
+        gaps.append(max(0.0, start - until))
+        until = max(until, end)
+    waits = [gap for gap in gaps if gap > WAIT_MICROSECONDS]
+    return {"idle_share": sum(gaps) / (until - first), "waiting_share": sum(waits) / (until - first)}
+
+
+def write_result(result: dict) -> None:
+    """Write ``result`` and what it was measured with to the file that the command line names last."""
+    write_json(Path(sys.argv[-1]), {**result, "date": time.strftime("%Y-%m-%d"), "versions": versions()})

@@ -1,0 +1,71 @@
+"""The shapes that are measured: models of the paper suite, with random images in the place of its data sets."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from dctdiff.cost import gmacs
+from dctdiff.model import ModelConfig
+from dctdiff.params.suite import Suite, read_params
+from dctdiff.params.train import Run
+
+# Those whose official code was measured too (batch sizes of training and sampling there).
+TRAINED = {"cifar10-dctdiff-m": 256, "celeba64-dctdiff-s": 256, "ffhq128-dctdiff-s": 256, "ffhq256-dctdiff-m": 64}
+SAMPLED = {"cifar10-dctdiff-m": 500, "celeba64-dctdiff-s": 500, "ffhq128-dctdiff-s": 500, "ffhq256-dctdiff-m": 100}
+LARGEST_FILE = 2**30  # bytes of random images, about
+
+
+def paper_suite() -> Suite:
+    return Suite.model_validate(read_params("params.yaml")["suites"]["paper"])
+
+
+def run_and_config(name: str, **changes) -> tuple[Run, ModelConfig]:
+    """A run of the paper suite with ``changes``, and its model; eta only scales the values."""
+    suite = paper_suite()
+    run = suite.runs[name].model_copy(update=changes)
+    codec = suite.codecs[run.codec]
+    config = ModelConfig(
+        space=codec.space,
+        resolution=suite.datasets[run.dataset].crop.resolution,
+        block_size=codec.block_size,
+        kept_coefficients=codec.kept_coefficients,
+        patch_size=codec.patch_size,
+        eta=250.0 if codec.space == "dct" else None,
+        embed_dim=run.embed_dim,
+        depth=run.depth,
+        num_heads=run.num_heads,
+        snr_scale=run.snr_scale,
+        class_counts=(1,) * run.num_classes if run.num_classes else None,
+    )
+    return run, config
+
+
+def n_tokens(config: ModelConfig) -> int:
+    """Tokens in the blocks: those of the image, the time and the label."""
+    side = 2 * config.block_size if config.space == "dct" else config.patch_size
+    return (config.resolution // side) ** 2 + (2 if config.num_classes else 1)
+
+
+def forward_flops(config: ModelConfig) -> float:
+    """Floating-point operations of one forward of one image: products of linear layers and of the attention."""
+    attention_macs = 2 * n_tokens(config) ** 2 * config.embed_dim * (config.depth + 1)
+    return 2 * (1e9 * gmacs(config) + attention_macs)
+
+
+@contextlib.contextmanager
+def random_images(resolution: int, at_least: int) -> Iterator[np.ndarray]:
+    """A memory-mapped file of random images ``(N, R, R, 3)`` uint8, as the stage pack writes it."""
+    n_images = max(at_least, min(50_000, LARGEST_FILE // (3 * resolution**2)))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "images.npy"
+        shape = (n_images, resolution, resolution, 3)
+        array = np.lib.format.open_memmap(path, "w+", dtype=np.uint8, shape=shape)
+        generator = np.random.default_rng(0)
+        for start in range(0, n_images, 1000):
+            part = array[start : start + 1000]
+            part[:] = generator.integers(0, 256, part.shape, dtype=np.uint8)
+        array.flush()
+        yield np.load(path, mmap_mode="r")
