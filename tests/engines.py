@@ -116,7 +116,8 @@ def dvc_stages() -> dict[str, dict]:
 
 def differences(snakemake: dict[str, Stage], dvc: dict[str, Stage], params: dict) -> list[str]:
     """What the two say differently, one line each; empty if they agree."""
-    lines = [f"{name} is only in one engine" for name in sorted(snakemake.keys() ^ dvc.keys() - ONLY_DVC)]
+    only_dvc = ONLY_DVC | unused(params["suite"])
+    lines = [f"{name} is only in one engine" for name in sorted(snakemake.keys() ^ dvc.keys() - only_dvc)]
     folders = [out for s in dvc.values() for out in s.outputs if not Path(out).suffix]
     for name in snakemake.keys() & dvc.keys() - {"validate"}:
         for field in ("command", "inputs", "outputs"):
@@ -139,8 +140,14 @@ def unconditional(name: str, suite: dict) -> list[str]:
     if stage == "weights" and suite["runs"][key]["weights"] == "published":
         run = suite["runs"][key]
         images = [] if run.get("num_classes") else [f"data/{run['dataset']}/train.zip"]
-        return [*images, f"results/statistics/codecs/{run['codec']}.json"]
+        return [*images, f"data/{run['dataset']}/train.npy", f"results/statistics/codecs/{run['codec']}.json"]
     return []
+
+
+def unused(suite: dict) -> set[str]:
+    """What only DVC makes: the pixels of datasets that no run is trained on."""
+    trained = {run["dataset"] for run in suite["runs"].values() if run["weights"] == "trained"}
+    return {f"pack@{name}" for name in suite["datasets"].keys() - trained}
 
 
 MARK = "DAG as JSON: "

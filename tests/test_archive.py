@@ -2,11 +2,14 @@
 
 import io
 import os
+import threading
+import time
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from dctdiff import archive
 from dctdiff.archive import (
     class_labels,
     count_images,
@@ -59,7 +62,82 @@ def test_batches_give_the_same_images_in_order(tmp_path, batch_size):
     assert (count_images(tmp_path / "a.zip"), count_images(tmp_path / "a.zip", 7)) == (10, 7)
 
 
-def test_only_one_batch_is_decoded_at_a_time(tmp_path):
+@pytest.fixture
+def many_threads(monkeypatch):
+    """As on a large machine with large images, whatever this one is."""
+    monkeypatch.setattr(archive, "_decoding_threads", lambda side: 8)
+
+
+def decoding_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
+
+
+def test_threads_keep_the_order(tmp_path, monkeypatch, many_threads):
+    write_archive(tmp_path / "a.zip", [(f"{i:02d}.jpg", jpeg(10 * i)) for i in range(21)], {})
+    decode = archive.decode_image
+
+    def slow_for_the_first(content, name):
+        image = decode(content, name)
+        time.sleep(0.02 if image[0, 0, 0] < 50 else 0)
+        return image
+
+    monkeypatch.setattr(archive, "decode_image", slow_for_the_first)
+    values = np.concatenate(list(image_batches(tmp_path / "a.zip", 10)))[:, 0, 0, 0]
+    assert values.tolist() == pytest.approx(range(0, 210, 10), abs=2)
+
+
+def test_the_first_of_several_bad_images_is_named(tmp_path, monkeypatch, many_threads):
+    content = [jpeg() for _ in range(20)]
+    content[11], content[12], content[15] = jpeg()[:-40], jpeg(side=16), b"broken"
+    write_archive(tmp_path / "a.zip", [(f"{i:02d}.jpg", c) for i, c in enumerate(content)], {})
+    decode = archive.decode_image
+
+    def slow_where_broken(content, name):
+        time.sleep(0.05 if name.endswith("11.jpg") else 0)
+        return decode(content, name)
+
+    monkeypatch.setattr(archive, "decode_image", slow_where_broken)
+    batches = image_batches(tmp_path / "a.zip", 10)
+    assert len(next(batches)) == 10
+    with pytest.raises(UserError, match=r"a\.zip: 11\.jpg cannot be decoded"):
+        next(batches)
+    assert not decoding_threads()
+
+
+def test_a_damaged_member_is_named_after_the_batches_before_it(tmp_path, many_threads):
+    write_archive(tmp_path / "a.zip", [(f"{i}.jpg", jpeg(7 * i)) for i in range(6)], {})
+    damaged = (tmp_path / "a.zip").read_bytes().replace(jpeg(28), jpeg(28)[:-9] + bytes(9))
+    (tmp_path / "a.zip").write_bytes(damaged)
+    batches = image_batches(tmp_path / "a.zip", 4)
+    assert len(next(batches)) == 4
+    with pytest.raises(UserError, match=r"Bad CRC-32 for file '4\.jpg'; delete it and run its stage again"):
+        next(batches)
+
+
+def test_an_early_end_leaves_no_thread_and_decodes_one_batch_ahead_at_most(tmp_path, monkeypatch, many_threads):
+    write_archive(tmp_path / "a.zip", [(f"{i:03d}.jpg", jpeg()) for i in range(100)], {})
+    decode, decoded = archive.decode_image, []
+    monkeypatch.setattr(archive, "decode_image", lambda content, name: decoded.append(name) or decode(content, name))
+    batches = image_batches(tmp_path / "a.zip", 10)
+    next(batches)
+    time.sleep(0.1)
+    assert len(decoded) <= 1 + 2 * 10  # the first one twice: it tells the shape
+    batches.close()
+    assert not decoding_threads()
+
+
+def test_a_batch_is_not_overwritten_by_the_next(tmp_path):
+    write_archive(tmp_path / "a.zip", [(f"{i}.jpg", jpeg(20 * i)) for i in range(6)], {})
+    kept = list(image_batches(tmp_path / "a.zip", 2))
+    assert [batch[0, 0, 0, 0] for batch in kept] == pytest.approx([0, 40, 80], abs=2)
+
+
+def test_small_images_have_one_thread_and_large_ones_no_more_than_cpus(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(4), raising=False)
+    assert [archive._decoding_threads(side) for side in (8, 32, 64, 128, 256, 512)] == [1, 1, 1, 2, 4, 4]
+
+
+def test_an_earlier_batch_comes_before_the_error_of_a_later(tmp_path):
     write_archive(tmp_path / "a.zip", [("0.jpg", jpeg()), ("1.jpg", jpeg()), ("2.jpg", b"broken")], {})
     batches = image_batches(tmp_path / "a.zip", 2)
     assert next(batches).shape == (2, 8, 8, 3)

@@ -52,6 +52,7 @@ def test_both_engines_import_what_is_published(tmp_path):
     edit_micro(folder, "reference: {n_images: 64}", "reference: {file: stats.npz}")
     assert dag_differences(folder) == []
     snakemake = stages_of(folder, "snakemake")
+    assert "pack@micro32" not in snakemake
     assert snakemake["weights@micro32-dctdiff"].command.startswith("python -m dctdiff.stages.weights_published ")
     for name in ("weights@micro32-dctdiff", "reference@micro32"):
         assert not [path for path in snakemake[name].inputs if not path.startswith("src/")]
@@ -65,6 +66,8 @@ DROPPED = [
     ("dvc.yaml", "        - results/runs/${key}/checkpoints\n        - data/${item.reference}/reference.npz\n"),
     ("dvc.yaml", " ${item.reference}\n"),
     ("dvc.yaml", " ${suite.extractor}\n"),
+    ("dvc.yaml", "        - data/${item.dataset}/train.npy\n"),
+    (MODELS, "        pixels=weights_pixels,\n"),
     (MODELS, "        statistics=weights_statistics,\n"),
     (MODELS, "        code=weights_code,\n"),
     (MODELS, " {params.extractor_arguments}"),

@@ -140,7 +140,7 @@ def importer(tmp_path, monkeypatch):
         release |= {key[9:]: changes.pop(key) for key in list(changes) if key.startswith("release__")}
         run = {**RUN, "weights": "published", **changes}
         run |= {f"release.{key}": value for key, value in release.items()}
-        words = ["weights_published", "--images", "train.zip", "--statistics", "absent.json"]
+        words = ["weights_published", "--images", "train.zip", "--pixels", "absent.npy", "--statistics", "absent.json"]
         for key, value in run.items():
             if value is not None:
                 words += [f"--{key}", *map(str, value if isinstance(value, list) else [value])]

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from dctdiff.archive import encode_jpeg, write_archive
 from dctdiff.errors import UserError
 from dctdiff.model import load_model, model_config
+from dctdiff.packing import write_pixels
 from dctdiff.params.train import NOT_IN_FINGERPRINT, Run
 from dctdiff.stages import weights_trained
 from dctdiff.stages.weights_trained import fingerprint, token_weights, training_labels
@@ -39,6 +40,7 @@ def folder(tmp_path):
     write_archive(
         tmp_path / "train.zip", ((name, encode_jpeg(x, 95)) for name, x in zip(names, images, strict=True)), {}
     )
+    write_pixels(tmp_path / "train.npy", tmp_path / "train.zip")
     (tmp_path / "statistics.json").write_text(json.dumps(STATISTICS))
     return tmp_path
 
@@ -50,6 +52,8 @@ def command(name: str, **changes) -> list[str]:
         "dctdiff.stages.weights_trained",
         "--images",
         "train.zip",
+        "--pixels",
+        "train.npy",
         "--statistics",
         "statistics.json",
     ]
@@ -99,6 +103,13 @@ def test_labels_are_the_classes_of_the_archive(folder):
     assert training_labels(folder / "train.zip", 2).tolist() == [0] * 4 + [1] * 8  # in the order of the names
     with pytest.raises(UserError, match=r"train\.zip holds 2 classes \(ape, cat\), but num_classes is 10"):
         training_labels(folder / "train.zip", 10)
+
+
+def test_pixels_of_other_images_stop_the_stage(folder):
+    np.save(folder / "train.npy", np.zeros((11, 8, 8, 3), dtype=np.uint8))
+    output = run(folder, *command("r"), fails=True)
+    assert "train.npy holds uint8 (11, 8, 8, 3)" in output and "run the stage pack again" in output
+    assert "Traceback" not in output and not (folder / "r").exists()
 
 
 def test_published_weights_are_not_trained(folder, monkeypatch):

@@ -154,6 +154,15 @@ def weights_images(wildcards):
     )
 
 
+def run_pixels(wildcards):
+    return f"data/{run_slice(wildcards)['dataset']}/train.npy"
+
+
+def weights_pixels(wildcards):
+    trained = run_slice(wildcards)["weights"] == "trained"
+    return run_pixels(wildcards) if trained else []
+
+
 def weights_statistics(wildcards):
     return (
         run_statistics(wildcards)

@@ -60,6 +60,17 @@ rule crop:
         " --out_train {output.train} --out_heldout {output.heldout} --out_grid {output.grid}"
 
 
+rule pack:
+    input:
+        code=code("pack"),
+        images="data/{dataset}/train.zip",
+    output:
+        pixels="data/{dataset}/train.npy",
+    priority: 10
+    shell:
+        "python -m dctdiff.stages.pack --images {input.images} --out_pixels {output.pixels}"
+
+
 rule statistics:
     input:
         code=code("statistics"),

@@ -5,6 +5,7 @@ rule weights:
     input:
         code=weights_code,
         images=weights_images,
+        pixels=weights_pixels,
         statistics=weights_statistics,
     output:
         weights="results/runs/{run}/last.safetensors",
@@ -15,11 +16,12 @@ rule weights:
         run=run_slice,
         module=weights_module,
         images=run_images,
+        pixels=run_pixels,
         statistics=run_statistics,
         arguments=written(run_slice),
     shell:
-        "python -m dctdiff.stages.{params.module} --images {params.images} --statistics {params.statistics}"
-        " {params.arguments} --out_weights {output.weights} --out_checkpoints {output.checkpoints}"
+        "python -m dctdiff.stages.{params.module} --images {params.images} --pixels {params.pixels}"
+        " --statistics {params.statistics} {params.arguments} --out_weights {output.weights} --out_checkpoints {output.checkpoints}"
         " --out_log {output.log}"
 
 

@@ -56,6 +56,7 @@ def main() -> None:
         __doc__,
         {
             "images": "archive of the training images; read only if num_classes is set",
+            "pixels": "not read: nothing is trained",
             "statistics": "not read: the release brings its own scale",
             "out_weights": "the weights, safetensors",
             "out_checkpoints": "folder with the same weights: the only candidate of a selection",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dctdiff.archive import class_labels, image_names, read_images
+from dctdiff.archive import class_labels, image_names
 from dctdiff.closure import code_fingerprint
 from dctdiff.codec import zigzag
 from dctdiff.command import parse_command, run_stage
@@ -21,6 +21,7 @@ from dctdiff.errors import UserError
 from dctdiff.files import read_json, sha256, write_text
 from dctdiff.launch import process_rank, relaunch_with
 from dctdiff.model import ModelConfig, model_config, save_model, write_checkpoints
+from dctdiff.packing import open_pixels
 from dctdiff.params.train import NOT_IN_FINGERPRINT, Run
 from dctdiff.statistics import loss_weights
 from dctdiff.training import candidates, train
@@ -75,7 +76,8 @@ def main() -> None:
     paths, run = parse_command(
         __doc__,
         {
-            "images": "archive of the training images",
+            "images": "archive of the training images; their names tell the classes",
+            "pixels": "the same images, packed",
             "statistics": "statistics of the codec",
             "out_weights": "EMA weights after the last step, safetensors",
             "out_checkpoints": "folder of the EMA weights that a selection may choose from",
@@ -94,7 +96,7 @@ def main() -> None:
     name = fingerprint(run, config, weights, sha256(paths.images))
     state_folder = Path(paths.out_weights).parent / "state" / name
 
-    images = read_images(paths.images)
+    images = open_pixels(paths.pixels, paths.images, config.resolution)
     ema, log = train(run, config, weights, images, labels, state_folder, stop_on_signals())
     if process_rank() == 0:
         checkpoints = candidates(run, state_folder) | {run.train_steps: Path(paths.out_weights)}
