@@ -23,6 +23,7 @@ class Example(Slice):
     count: int = Field(description="a number")
     limit: int | None = Field(None, ge=1, description="a number or none")
     sides: list[int] | None = Field(None, description="numbers or none")
+    kept: bool = Field(False, description="true or false")
     here: Point = Field(description="a group")
     there: Point | None = Field(None, description="a group or none")
 
@@ -30,7 +31,8 @@ class Example(Slice):
 HERE = {"name": "two words", "scale": 242.382}
 EXAMPLES = [
     {"count": 1, "here": HERE},
-    {"count": 1, "limit": None, "here": HERE},
+    {"count": 1, "limit": None, "kept": True, "here": HERE},
+    {"count": 1, "kept": False, "here": HERE},
     {"count": 1, "limit": 7, "sides": [3], "here": HERE | {"sides": [1, 2]}, "there": HERE},
 ]
 

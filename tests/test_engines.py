@@ -48,7 +48,9 @@ def test_both_engines_import_what_is_published(tmp_path):
     dct = "{file: a.pth, resolution: 32, block_size: 4, kept_coefficients: 9, eta: 240.0}"
     pixel = "{file: b.pth, resolution: 32, patch_size: 8}"
     edit_micro(folder, "weights: trained", f"weights: published\n        release: {dct}")
-    edit_micro(folder, "codec: micro32-pixel, snr", f"release: {pixel}, codec: micro32-pixel, snr")
+    edit_micro(
+        folder, "codec: micro32-pixel\n        snr", f"release: {pixel}\n        codec: micro32-pixel\n        snr"
+    )
     edit_micro(folder, "reference: {n_images: 64}", "reference: {file: stats.npz}")
     assert dag_differences(folder) == []
     snakemake = stages_of(folder, "snakemake")

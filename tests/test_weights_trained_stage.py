@@ -147,7 +147,8 @@ def test_the_fingerprint_covers_what_shapes_the_run():
 
     unshaping = {
         "train_steps": 2, "checkpoint_steps": 2, "processes": 2, "release": RELEASE,
-        "weights": "trained",
+        "weights": "trained", "attention": "math", "compile": "never", "gradient_checkpointing": True,
+        "accumulation_steps": 2,
     }  # fmt: skip
     base = of()
     shaping = {"lr": 0.002, "seed": 2, "batch_size": 8, "ema_rate": 0.8, "depth": 4, "mixed_precision": "bf16"}

@@ -73,9 +73,13 @@ def keys_table() -> str:
 def key_rows(model: type[BaseModel], prefix: str) -> list[str]:
     rows = []
     for name, field in model.model_fields.items():
-        default = "" if field.is_required() or field.default in (None, {}, []) else f"`{field.default}`"
+        default = "" if field.is_required() or field.default in (None, {}, []) else f"`{in_yaml(field.default)}`"
         rows += rows_of(f"{prefix}{name}", without_none(field.annotation), default, field.description)
     return rows
+
+
+def in_yaml(value) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def rows_of(key: str, annotation, default: str, description: str) -> list[str]:
@@ -100,7 +104,7 @@ def type_name(annotation) -> str:
         return f"list of {type_name(typing.get_args(annotation)[0])}"
     if typing.get_origin(annotation) is typing.Annotated:
         return type_name(typing.get_args(annotation)[0])
-    return {"int": "whole number", "float": "number", "str": "text"}[annotation.__name__]
+    return {"int": "whole number", "float": "number", "str": "text", "bool": "true, false"}[annotation.__name__]
 
 
 def strip(path: Path, rows: int) -> Image.Image:

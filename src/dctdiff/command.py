@@ -35,11 +35,12 @@ def parse_command(
         parser.add_argument(f"--{name}", required=True, metavar="PATH", help=text)
     flags = list(_flags(slice_type)) if slice_type else []
     for name, field, required in flags:
+        shared = {"required": required, "default": argparse.SUPPRESS, "help": field.description}
+        if field.annotation is bool:  # DVC writes true as the flag alone, and false as nothing
+            parser.add_argument(f"--{name}", action="store_true", **shared)
+            continue
         nargs = {"nargs": "+"} if get_origin(without_none(field.annotation)) is list else {}
-        parser.add_argument(
-            f"--{name}", required=required, default=argparse.SUPPRESS,
-            metavar="VALUE", help=field.description, **nargs,
-        )  # fmt: skip
+        parser.add_argument(f"--{name}", metavar="VALUE", **nargs, **shared)
     arguments = vars(parser.parse_args())
     given = {name: arguments.pop(name) for name, _, _ in flags if name in arguments}
     if slice_type is None:

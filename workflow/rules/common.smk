@@ -46,6 +46,8 @@ def arguments(params_slice, prefix=""):
     for key, value in params_slice.items():
         if isinstance(value, dict):
             words.append(arguments(value, f"{prefix}{key}."))
+        elif isinstance(value, bool):
+            words += [f"--{prefix}{key}"] if value else []
         else:
             values = value if isinstance(value, list) else [value]
             words.append(f"--{prefix}{key}")

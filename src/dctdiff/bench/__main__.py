@@ -26,12 +26,13 @@ def benchmarks(has_gpu: bool, official: str | None) -> dict[str, list[str]]:
     if not has_gpu:
         return found
     found = {"ceilings": ["ceilings"], **found, "features": ["features"]}
-    # First, with an empty cache of the compiler; below the same again finds it full.
+    # First, with an empty cache of the compiler; the same again finds it full.
     found["start-cold"] = ["training", STARTED]
-    found |= {f"training-{run}": ["training", run] for run in TRAINED}
-    found |= {f"sampling-{run}": ["sampling", run] for run in SAMPLED}
+    found["start-warm"] = ["training", STARTED]
+    found["training"] = ["training", *TRAINED]
+    found["sampling"] = ["sampling", *SAMPLED]
     if official:
-        found |= {f"official-{run}": ["official", official, run] for run in TRAINED}
+        found["official"] = ["official", official, *TRAINED]
     found["training-fp16"] = ["training", COMPARED, "--mixed_precision", "fp16"]
     found["training-eager"] = ["training", COMPARED, "--compile", "never"]
     for attention in ("xformers", "math"):
@@ -57,7 +58,14 @@ def main() -> None:
         for name in chosen or known:
             module, *arguments = known[name]
             started = time.monotonic()
-            command = [sys.executable, "-m", f"dctdiff.bench.{module}", *arguments, str(FOLDER / f"{name}.json")]
+            command = [
+                sys.executable,
+                "-m",
+                f"dctdiff.bench.{module}",
+                *arguments,
+                "--out",
+                str(FOLDER / f"{name}.json"),
+            ]
             status = subprocess.run(command, env=environment, check=False).returncode
             print(f"{name}: {'done' if status == 0 else 'FAILED'} in {time.monotonic() - started:.0f} s", flush=True)
             failed += [name] if status else []

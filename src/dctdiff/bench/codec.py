@@ -27,7 +27,7 @@ def rates(codec: DCTCodec, n_images: int, device: str) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("out")
+    parser.add_argument("--out", required=True)
     parser.parse_args()
     torch.set_num_threads(1)
     sizes = []

@@ -33,7 +33,7 @@ def crops(n_images: int) -> np.ndarray:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("out")
+    parser.add_argument("--out", required=True)
     parser.parse_args()
     images, device = crops(N_IMAGES), default_device()
     with tempfile.TemporaryDirectory() as folder:

@@ -28,7 +28,7 @@ def images_per_second(run, resolution: int, device: torch.device) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("out")
+    parser.add_argument("--out", required=True)
     parser.parse_args()
     suite, rates = paper_suite(), {}
     for run in suite.runs.values():

@@ -60,6 +60,25 @@ def idle_shares(profiler: torch.profiler.profile) -> dict[str, float]:
     return {"idle_share": sum(gaps) / (until - first), "waiting_share": sum(waits) / (until - first)}
 
 
+# Kind of kernel -> parts of the names that the libraries give theirs.
+KERNELS = {
+    "attention": ("sdpa", "cudnn::fusion", "flash", "fmha"),
+    "matrix products": ("nvjet", "gemm", "cublas", "cutlass"),
+    "optimizer and EMA": ("multi_tensor_apply",),
+    "other compiled kernels": ("triton",),
+}
+
+
+def kernel_milliseconds(profiler: torch.profiler.profile, steps: int) -> dict[str, float]:
+    """Time of the kernels of one step by kind, in milliseconds."""
+    totals = dict.fromkeys([*KERNELS, "rest"], 0.0)
+    for kernel in profiler.key_averages():
+        name = kernel.key.lower()
+        kind = next((kind for kind, parts in KERNELS.items() if any(part in name for part in parts)), "rest")
+        totals[kind] += kernel.self_device_time_total / 1e3 / steps
+    return totals
+
+
 def write_result(result: dict) -> None:
     """Write ``result`` and what it was measured with to the file that the command line names last."""
     write_json(Path(sys.argv[-1]), {**result, "date": time.strftime("%Y-%m-%d"), "versions": versions()})

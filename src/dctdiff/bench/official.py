@@ -93,15 +93,14 @@ def network_rates(name: str) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkout")
-    parser.add_argument("subject", help="codec, or a run of the paper suite")
-    parser.add_argument("out")
+    parser.add_argument("subjects", nargs="+", help="codec, or runs of the paper suite")
+    parser.add_argument("--out", required=True)
     arguments = parser.parse_args()
     sys.path.insert(0, arguments.checkout)
-    if arguments.subject == "codec":
+    if arguments.subjects == ["codec"]:
         torch.set_num_threads(1)
-        sizes = [{"resolution": size[0], **codec_rates(*size)} for size in SIZES]
-        return write_result({"sizes": sizes})
-    write_result({"run": arguments.subject, **network_rates(arguments.subject)})
+        return write_result({"sizes": [{"resolution": size[0], **codec_rates(*size)} for size in SIZES]})
+    write_result({"models": [{"run": name, **network_rates(name)} for name in arguments.subjects]})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Sampling of one shape, from noise to the archive of JPEGs: images x NFE per second, and of the network alone."""
+"""Sampling, from noise to the archive of JPEGs: images x NFE per second, and of the network alone."""
 
 import argparse
 import tempfile
@@ -17,18 +17,14 @@ from dctdiff.stages.sample import file_names, generate
 NFE, BATCHES = 50, 4
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", help="of the paper suite")
-    parser.add_argument("out")
-    name = parser.parse_args().run
-    batch_size = SAMPLED[name]
+def measured(name: str) -> dict:
+    batch_size, device = SAMPLED[name], torch.device("cuda")
     _, config = run_and_config(name)
     cell = Cell(
         run=name, reference="none", checkpoint="last", sampler="dpm_solver", nfe=NFE, n_images=BATCHES * batch_size,
         batch_size=batch_size, jpeg_quality=95, seed=1,
     )  # fmt: skip
-    device = torch.device("cuda")
+    torch._dynamo.reset()
     network = config.network().eval().to(device)
     names = file_names(config, cell)
 
@@ -46,19 +42,23 @@ def main() -> None:
         x, t = torch.randn(batch_size, *config.codec().shape, device=device), torch.rand(batch_size, device=device)
         network_seconds = gpu_seconds(lambda: predict(x, t))
     rate = (cell.n_images - batch_size) * NFE / seconds
-    write_result(
-        {
-            "run": name,
-            "batch_size": batch_size,
-            "nfe": NFE,
-            "precision": precision(cell, device),
-            "evaluations_per_second": rate,
-            "tflop_s": forward_flops(config) * rate / 1e12,
-            "network_evaluations_per_second": batch_size / network_seconds,
-            "first_batch_seconds": first,
-            "recording_seconds": short - seconds / (BATCHES - 1),
-        }
-    )
+    return {
+        "run": name,
+        "batch_size": batch_size,
+        "nfe": NFE,
+        "precision": precision(cell, device),
+        "evaluations_per_second": rate,
+        "tflop_s": forward_flops(config) * rate / 1e12,
+        "network_evaluations_per_second": batch_size / network_seconds,
+        "first_batch_seconds": first,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", nargs="+", help="of the paper suite")
+    parser.add_argument("--out", required=True)
+    write_result({"models": [measured(name) for name in parser.parse_args().runs]})
 
 
 if __name__ == "__main__":
