@@ -5,12 +5,15 @@
 # make commit      let DVC take over what Snakemake has made
 # make tables      the tables of whatever has run so far; the rest is shown as not run
 # make docs        copy the results into README.md and docs/
+# make bench       measure the speed of everything this machine can run; OFFICIAL=<folder> also that of
+#                  the authors' code, in a checkout of github.com/forever208/DCTdiff
+# make bench-docs  copy these numbers into README.md and docs/bench
 # make lock        resolve requirements.lock anew from pyproject.toml
 
 PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-.PHONY: reproduce test env adopt commit tables docs lock lint
+.PHONY: reproduce test env adopt commit tables docs bench bench-docs lock lint
 
 reproduce: env
 	snakemake --cores $(CORES)
@@ -51,6 +54,13 @@ tables: env
 
 docs: env
 	python workflow/docs.py
+
+bench: env
+	python -m dctdiff.bench $(if $(OFFICIAL),--official $(OFFICIAL))
+	@echo "The numbers are in results/bench."
+
+bench-docs: env
+	python workflow/docs.py --bench
 
 # Resolved on a machine of any kind; torch's own wheel brings the CUDA packages that it needs.
 lock:

@@ -24,3 +24,10 @@ def test_the_readme_has_a_place_for_every_table_it_shows():
     for suite, shown in docs.SHOWN.items():
         for table in shown.tables:
             assert docs.replaced(readme, f"{suite}-{table}", "x") != readme
+
+
+def test_the_speeds_of_the_readme_are_those_of_the_files():
+    docs = load("docs")
+    readme = (ROOT / "README.md").read_text()
+    for name, table in docs.build_tables(docs.read_results(ROOT / "docs/bench")).items():
+        assert docs.replaced(readme, f"bench-{name}", table) == readme, "run make bench-docs"

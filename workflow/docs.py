@@ -2,7 +2,8 @@
 
 Run by ``make docs`` after ``make reproduce``. Text between ``<!-- name:begin -->`` and
 ``<!-- name:end -->`` is replaced, for the suite that ran (``<suite>-<table>``) and for the keys in
-docs/params.md; a test fails while the description of the keys is behind.
+docs/params.md; a test fails while the description of the keys is behind. ``--bench`` copies the
+results of ``make bench`` instead: the files into docs/bench, their tables into README.md.
 """
 
 import dataclasses
@@ -18,6 +19,7 @@ import yaml
 from PIL import Image
 from pydantic import BaseModel
 
+from dctdiff.bench.tables import build_tables, read_results
 from dctdiff.errors import UserError
 from dctdiff.files import existing, replacing, write_text
 from dctdiff.params.slice import without_none
@@ -142,7 +144,18 @@ def copy_results(suite: str) -> None:
     write_text(ROOT / "README.md", readme)
 
 
+def copy_benchmarks() -> None:
+    for path in sorted(existing(ROOT / "results/bench").glob("*.json")):
+        write_text(ROOT / "docs/bench" / path.name, path.read_text(encoding="utf-8"))
+    readme = existing(ROOT / "README.md").read_text(encoding="utf-8")
+    for name, table in build_tables(read_results(ROOT / "docs/bench")).items():
+        readme = replaced(readme, f"bench-{name}", table)
+    write_text(ROOT / "README.md", readme)
+
+
 def main() -> None:
+    if "--bench" in sys.argv:
+        return copy_benchmarks()
     keys = ROOT / "docs/params.md"
     write_text(keys, replaced(existing(keys).read_text(encoding="utf-8"), "keys", keys_table()))
     if "--keys-only" not in sys.argv:

@@ -1,0 +1,152 @@
+"""Markdown tables of the files that the benchmarks wrote."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from dctdiff.files import read_json
+
+NONE = "n/a"
+
+
+def read_results(folder: Path) -> dict[str, dict]:
+    """Name of a benchmark -> its JSON."""
+    return {path.stem: read_json(path) for path in sorted(folder.glob("*.json"))}
+
+
+def build_tables(results: dict[str, dict]) -> dict[str, str]:
+    """Name -> Markdown, of the tables whose benchmarks have run."""
+    tables = {}
+    if "codec" in results:
+        tables["codec"] = codec_table(results)
+    if "training" in results:
+        tables["training"] = training_table(results)
+        tables["step"] = step_table(results)
+    if "sampling" in results:
+        tables["sampling"] = sampling_table(results)
+    if {"start-cold", "start-warm", "features", "loading"} & results.keys():
+        tables["more"] = more_table(results)
+    return {name: table.to_markdown(index=False, disable_numparse=True) for name, table in tables.items()}
+
+
+def codec_table(results: dict[str, dict]) -> pd.DataFrame:
+    official = results.get("official-codec", {"sizes": []})["sizes"]
+    official = {size["resolution"]: size for size in official}
+    bandwidth = results.get("ceilings", {}).get("copy_tb_s")
+    rows = []
+    for size in results["codec"]["sizes"]:
+        row = {"pixels": size["resolution"], "B": size["block_size"], "K": size["kept_coefficients"]}
+        for kind in ("encode", "decode"):
+            rate = size[f"cpu_{kind}_images_per_second"]
+            theirs = official.get(size["resolution"], {}).get(f"{kind}_images_per_second")
+            row[f"{kind}, one core (images/s)"] = whole(rate)
+            row[f"official {kind}"] = whole(theirs)
+            row[f"{kind}: times"] = ratio(rate, theirs)
+        for kind in ("encode", "decode"):
+            moved = size.get(f"cuda_{kind}_tb_s")
+            row[f"{kind}, GPU (TB/s)"] = number(moved, 2)
+            row[f"{kind}, GPU: of a copy"] = percent(moved / bandwidth if moved and bandwidth else None)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def training_table(results: dict[str, dict]) -> pd.DataFrame:
+    official = {model["run"]: model for model in results.get("official", {"models": []})["models"]}
+    peak = results.get("ceilings", {}).get("matrix_tflop_s")
+    rows = []
+    for name, result in results.items():
+        if not name.startswith("training"):
+            continue
+        for model in result["models"]:
+            plain = name == "training"
+            theirs = official.get(model["run"], {}).get("training_images_per_second") if plain else None
+            rows.append(
+                {
+                    "model": model["run"],
+                    "how": how(model),
+                    "batch": model["batch_size"],
+                    "images/s": whole(model["images_per_second"]),
+                    "official": whole(theirs),
+                    "times": ratio(model["images_per_second"], theirs),
+                    "TFLOP/s": whole(model["tflop_s"]),
+                    "of a matrix product": percent(model["tflop_s"] / peak if peak else None),
+                    "GPU waits": percent(model["waiting_share"], 1),
+                    "peak GiB": number(model["peak_gib"], 1),
+                    "mean loss of 20 steps": number(model["loss"], 4),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def step_table(results: dict[str, dict]) -> pd.DataFrame:
+    """Milliseconds of one training step by kind of kernel."""
+    return pd.DataFrame(
+        [
+            {"model": model["run"], **{kind: number(ms, 1) for kind, ms in model["milliseconds_per_step"].items()}}
+            for model in results["training"]["models"]
+        ]
+    )
+
+
+def sampling_table(results: dict[str, dict]) -> pd.DataFrame:
+    official = {model["run"]: model for model in results.get("official", {"models": []})["models"]}
+    peak = results.get("ceilings", {}).get("matrix_tflop_s")
+    rows = []
+    for model in results["sampling"]["models"]:
+        theirs = official.get(model["run"], {}).get("network_evaluations_per_second")
+        rate = model["evaluations_per_second"]
+        rows.append(
+            {
+                "model": model["run"],
+                "batch": model["batch_size"],
+                "noise to JPEG (images x NFE/s)": whole(rate),
+                "network alone": whole(model["network_evaluations_per_second"]),
+                "official, network alone": whole(theirs),
+                "times": ratio(rate, theirs),
+                "TFLOP/s": whole(model["tflop_s"]),
+                "of a matrix product": percent(model["tflop_s"] / peak if peak else None),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def more_table(results: dict[str, dict]) -> pd.DataFrame:
+    rows = []
+    for name, label in (("start-cold", "empty"), ("start-warm", "full")):
+        if name in results:
+            (model,) = results[name]["models"]
+            seconds = model["first_step_seconds"]
+            rows.append((f"{model['run']}: first step, cache of the compiler {label}", f"{seconds:.0f} s"))
+    if "features" in results:
+        found = results["features"]
+        what = f"features of {found['n_images']:,} images of 32 pixels and the distance"
+        rows.append((what, f"{found['seconds']:.0f} s"))
+        rows.append(("its difference to float32 on a CPU", f"{found['relative_difference']:.1e}"))
+    if "loading" in results:
+        for dataset, rate in results["loading"]["images_per_second"].items():
+            rows.append((f"{dataset}: images loaded by the thread", f"{whole(rate)} images/s"))
+    return pd.DataFrame(rows, columns=["what", "measured"])
+
+
+def how(model: dict) -> str:
+    words = [model["precision"]]
+    words += [model["attention"]] if model["attention"] != "sdpa" else []
+    words += ["not compiled"] if model["compile"] == "never" else []
+    words += ["gradient checkpointing"] if model["gradient_checkpointing"] else []
+    return ", ".join(words)
+
+
+def number(value: float | None, digits: int) -> str:
+    return NONE if value is None else f"{value:.{digits}f}"
+
+
+def whole(value: float | None) -> str:
+    return NONE if value is None else f"{value:,.0f}"
+
+
+def percent(value: float | None, digits: int = 0) -> str:
+    return NONE if value is None else f"{100 * value:.{digits}f} %"
+
+
+def ratio(value: float, other: float | None) -> str:
+    return NONE if other is None else f"{value / other:.2f}" if value < 10 * other else f"{value / other:.0f}"

@@ -1,0 +1,96 @@
+"""Benchmarks: what they count and how they show it; not how fast anything is."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from dctdiff.bench.measuring import idle_shares, kernel_milliseconds
+from dctdiff.bench.shapes import SAMPLED, TRAINED, forward_flops, n_tokens, random_images, run_and_config
+from dctdiff.bench.tables import build_tables
+
+CUDA, CPU = torch.autograd.DeviceType.CUDA, torch.autograd.DeviceType.CPU
+
+
+def profiler(*kernels):
+    """What torch.profiler has of kernels (start, end, name) in microseconds, beside something of the CPU."""
+    events = [SimpleNamespace(device_type=CUDA, time_range=SimpleNamespace(start=a, end=b)) for a, b, _ in kernels]
+    events.append(SimpleNamespace(device_type=CPU, time_range=SimpleNamespace(start=-500, end=5000)))
+    averages = [SimpleNamespace(key=name, self_device_time_total=end - start) for start, end, name in kernels]
+    return SimpleNamespace(events=lambda: events, key_averages=lambda: averages)
+
+
+def test_idle_time_is_what_no_kernel_covers():
+    # Kernels overlap, one lies within another, and they come in any order; gaps of 2 and of 50 microseconds.
+    shares = idle_shares(profiler((150, 200, "c"), (0, 60, "a"), (50, 98, "b"), (10, 20, "a"), (100, 100, "d")))
+    assert shares == pytest.approx({"idle_share": 52 / 200, "waiting_share": 50 / 200})
+    assert idle_shares(profiler((0, 10, "a"), (10, 30, "b"))) == {"idle_share": 0, "waiting_share": 0}
+
+
+def test_kernels_are_counted_by_kind():
+    kernels = [
+        (0, 2000, "nvjet_sm90_tst_256x128"),
+        (2000, 5000, "cudnn_generated_fort_native_sdpa_sm90_flash_bprop"),
+        (5000, 5500, "triton_poi_fused_gelu"),
+        (5500, 5600, "void at::multi_tensor_apply_kernel"),
+        (5600, 5700, "Memset"),
+    ]
+    assert kernel_milliseconds(profiler(*kernels), steps=2) == pytest.approx(
+        {
+            "attention": 1.5, "matrix products": 1.0, "optimizer and EMA": 0.05, "other compiled kernels": 0.25,
+            "rest": 0.05,
+        }
+    )  # fmt: skip
+
+
+def test_operations_of_a_forward_written_out():
+    _, config = run_and_config("ffhq256-dctdiff-m")
+    tokens, width, blocks, skips, values = 1025, 768, 17, 8, 6 * 8
+    linear = blocks * 12 * width**2 * tokens + skips * 2 * width**2 * tokens
+    linear += width * values * 1024 + width * values * tokens  # in for each token of the image, out for all
+    attention = blocks * 2 * tokens**2 * width
+    assert n_tokens(config) == tokens
+    assert forward_flops(config) == pytest.approx(2 * (linear + attention))
+
+
+def test_every_shape_is_one_of_the_paper_suite():
+    for name in TRAINED.keys() | SAMPLED.keys():
+        run, config = run_and_config(name, mixed_precision="auto")
+        assert (run.mixed_precision, config.space) == ("auto", "dct")
+
+
+def test_random_images_are_a_map_of_a_file():
+    with random_images(256, at_least=3) as images:
+        assert isinstance(images, np.memmap) and images.dtype == np.uint8
+        assert images.shape[1:] == (256, 256, 3) and len(images) >= 3
+        assert 120 < images[-1].mean() < 135  # the last of them too is filled
+
+
+MODEL = {
+    "run": "m", "batch_size": 256, "attention": "sdpa", "compile": "auto", "gradient_checkpointing": False,
+    "precision": "bf16", "images_per_second": 6000.0, "tflop_s": 300.0, "waiting_share": 0.004, "peak_gib": 9.25,
+    "loss": 1.0, "first_step_seconds": 31.6, "milliseconds_per_step": {"attention": 2.0},
+}  # fmt: skip
+
+
+def test_tables_say_what_was_not_measured():
+    size = {"resolution": 32, "block_size": 2, "kept_coefficients": 4}
+    size |= {"cpu_encode_images_per_second": 64_000.0, "cpu_decode_images_per_second": 120_000.0}
+    results = {"codec": {"sizes": [size]}, "training": {"models": [MODEL]}}
+    tables = build_tables(results)
+    assert tables.keys() == {"codec", "training", "step"}
+    assert "n/a" in tables["codec"] and "n/a" in tables["training"]
+
+    results["official-codec"] = {
+        "sizes": [{"resolution": 32, "encode_images_per_second": 640.0, "decode_images_per_second": 60_000.0}]
+    }
+    results["official"] = {"models": [{"run": "m", "training_images_per_second": 2000.0}]}
+    results["ceilings"] = {"matrix_tflop_s": 600.0, "copy_tb_s": 3.0}
+    results["start-cold"] = {"models": [MODEL]}
+    tables = build_tables(results)
+    codec = [cell.strip() for cell in tables["codec"].splitlines()[2].split("|")]
+    assert codec[4:10] == ["64,000", "640", "100", "120,000", "60,000", "2.00"]
+    training = [cell.strip() for cell in tables["training"].splitlines()[2].split("|")]
+    assert training[1:10] == ["m", "bf16", "256", "6,000", "2,000", "3.00", "300", "50 %", "0.4 %"]
+    assert "32 s" in tables["more"]
