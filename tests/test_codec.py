@@ -5,10 +5,17 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from dctdiff.codec import (
+    SAMPLE_BOUND,
     DCTCodec,
     PixelCodec,
+    _decode_compiled,
+    _decode_torch,
+    _encode_compiled,
+    _encode_torch,
+    dct_matrix,
     doubled,
     encoding_matrix,
     rgb_images,
@@ -57,6 +64,136 @@ def slow_encode(image: np.ndarray, block_size: int, kept: int, eta: float) -> np
             flat = [slow_dct(block - 128).ravel()[zigzag(block_size)[:kept]] for block in blocks]
             tokens.append(np.concatenate(flat) / eta)
     return np.array(tokens)
+
+
+def smooth_images(n: int, resolution: int) -> torch.Tensor:
+    """Colours that change slowly, and some noise: as in photographs, most chroma is small."""
+    rng = torch.Generator().manual_seed(0)
+    colours = torch.rand(n, 3, 3, 3, generator=rng) * 300 - 20
+    planes = F.interpolate(colours, size=(resolution, resolution), mode="bicubic")
+    planes += 5 * torch.randn(n, 1, resolution, resolution, generator=rng)
+    return planes.clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+
+def exact_encode(images: torch.Tensor, block_size: int, kept: int, eta: float) -> torch.Tensor:
+    """The definition in float64."""
+    weight = encoding_matrix(block_size)[:, :kept].flatten(0, 1)
+    patches = (images.double() - 128).unflatten(2, (-1, 2 * block_size)).unflatten(1, (-1, 2 * block_size))
+    return torch.einsum("napbqc,dcpq->nabd", patches, weight).flatten(1, 2) / eta
+
+
+def exact_decode(tokens: torch.Tensor, block_size: int, kept: int, eta: float) -> torch.Tensor:
+    """Clip, inverse DCT, doubling and colours in float64."""
+    across = math.isqrt(tokens.shape[1])
+    spectra = torch.zeros(len(tokens), across, across, 6, block_size**2, dtype=torch.float64)
+    values = tokens.double().clamp(-SAMPLE_BOUND, SAMPLE_BOUND) * eta
+    spectra[..., zigzag(block_size)[:kept]] = values.view(*spectra.shape[:4], kept)
+    luma = spectra[..., :4, :].unflatten(-1, (block_size, block_size)).unflatten(3, (2, 2))
+    luma = luma.permute(0, 1, 3, 5, 2, 4, 6).flatten(4, 6).flatten(1, 3)[:, None]
+    chroma = spectra[..., 4:, :].unflatten(-1, (block_size, block_size)).permute(0, 3, 1, 4, 2, 5)
+    inverse = dct_matrix(block_size).T
+    chroma = transform_blocks(chroma.flatten(4, 5).flatten(2, 3), inverse)
+    return rgb_images(torch.cat([transform_blocks(luma, inverse), doubled(chroma)], dim=1))
+
+
+SIZES = [(1, 1, 6), (2, 3, 4), (2, 4, 32), (3, 5, 12), (4, 9, 32), (4, 8, 64), (8, 18, 48), (8, 64, 16)]
+each_size = pytest.mark.parametrize(("block_size", "kept", "resolution"), SIZES)
+each_encoder = pytest.mark.parametrize("encode", [_encode_compiled, _encode_torch])
+each_decoder = pytest.mark.parametrize("decode", [_decode_compiled, _decode_torch])
+
+
+@each_size
+@each_encoder
+@pytest.mark.parametrize("images_of", [random_images, smooth_images])
+def test_encode_is_the_definition(encode, images_of, block_size, kept, resolution):
+    images, eta = images_of(3, resolution), 120.0 * block_size
+    tokens = encode(images, block_size, kept, eta)
+    assert tokens.dtype == torch.float32
+    assert tokens.shape == DCTCodec(resolution, block_size, kept, eta).encode(images).shape
+    assert (tokens.double() - exact_encode(images, block_size, kept, eta)).abs().max() < 2e-6
+
+
+@each_size
+@each_decoder
+def test_decode_is_the_definition(decode, block_size, kept, resolution):
+    n_images, eta = 2 + 3 * 2**16 // resolution**2, 120.0 * block_size
+    tokens = exact_encode(smooth_images(n_images, resolution), block_size, kept, eta).float()
+    tokens += 0.02 * torch.randn(tokens.shape, generator=torch.Generator().manual_seed(1))
+    images = decode(tokens, block_size, kept, eta)
+    assert images.dtype == torch.uint8
+    error = (images.int() - exact_decode(tokens, block_size, kept, eta).int()).abs()
+    assert error.max() <= 1
+    assert (error > 0).double().mean() <= 2e-4  # truncation of what is nearly whole
+
+
+@each_size
+def test_the_two_paths_agree(block_size, kept, resolution):
+    """Also where every bound is met: of the tokens and of the bytes."""
+    images, eta = random_images(2, resolution), 120.0 * block_size
+    compiled, by_torch = (encode(images, block_size, kept, eta) for encode in (_encode_compiled, _encode_torch))
+    assert (compiled - by_torch).abs().max() < 2e-6
+    tokens = 2 * torch.randn(compiled.shape, generator=torch.Generator().manual_seed(0))
+    compiled, by_torch = (decode(tokens, block_size, kept, eta) for decode in (_decode_compiled, _decode_torch))
+    assert compiled.min() == 0 and compiled.max() == 255
+    error = (compiled.int() - by_torch.int()).abs()
+    assert error.max() <= 1 and error.sum() <= 1 + 2e-4 * error.numel()
+
+
+@each_encoder
+def test_images_of_any_layout_are_encoded(encode):
+    images = random_images(6, 16)
+    expected = encode(images, 2, 3, 100.0)
+    assert torch.equal(encode(images.transpose(1, 2).contiguous().transpose(1, 2), 2, 3, 100.0), expected)
+    assert torch.equal(encode(images.permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1), 2, 3, 100.0), expected)
+    assert (encode(images[::2], 2, 3, 100.0) - expected[::2]).abs().max() < 2e-6
+
+
+@each_decoder
+def test_tokens_of_any_layout_and_precision_are_decoded(decode):
+    tokens = torch.randn(2, 16, 18, generator=torch.Generator().manual_seed(0)).bfloat16()
+    expected = decode(tokens.float(), 2, 3, 100.0)
+    assert torch.equal(decode(tokens, 2, 3, 100.0), expected)
+    assert torch.equal(decode(tokens.double(), 2, 3, 100.0), expected)
+    assert torch.equal(decode(tokens.mT.contiguous().mT, 2, 3, 100.0), expected)
+
+
+def test_an_image_does_not_depend_on_its_batch():
+    codec, images = DCTCodec(32, 4, 9, eta=400.0), random_images(5, 32)
+    tokens = codec.encode(images)
+    assert torch.equal(codec.encode(images[3:4])[0], tokens[3])
+    assert torch.equal(codec.decode(tokens[3:4])[0], codec.decode(tokens)[3])
+    assert codec.encode(images[:0]).shape == (0, *codec.shape)
+    assert codec.decode(tokens[:0]).shape == (0, 32, 32, 3)
+
+
+def test_what_does_not_fit_is_refused():
+    codec = DCTCodec(16, 4, 9, eta=400.0)
+    with pytest.raises(RuntimeError, match="invalid for input of size"):
+        codec.decode(torch.zeros(1, 4, 6 * 8))
+    with pytest.raises(RuntimeError, match="invalid for input of size"):
+        codec.encode(random_images(1, 16)[:, :8])
+    with pytest.raises(ValueError, match="12 pixels are not divisible by tokens of 8"):
+        codec.encode(random_images(1, 12))
+
+
+def test_coefficients_are_all_and_unscaled():
+    images = smooth_images(2, 16)
+    expected = exact_encode(images, 4, 16, 1.0)
+    assert DCTCodec(16, 4, 9, eta=400.0).coefficients(images).numpy() == pytest.approx(expected.numpy(), abs=4e-4)
+
+
+@pytest.mark.parametrize("block_size", [1, 2, 4, 8])
+def test_grey_has_no_chroma_at_all(block_size):
+    greys = torch.arange(256, dtype=torch.uint8)[:, None, None, None].expand(-1, 2 * block_size, 2 * block_size, 3)
+    codec = DCTCodec(2 * block_size, block_size, block_size**2, eta=128.0 * block_size)
+    tokens = codec.encode(greys)
+    assert not tokens.unflatten(-1, (6, -1))[:, :, 4:].any()
+    assert tokens.unflatten(-1, (6, -1))[:, 0, :4, 0].numpy() == pytest.approx(
+        ((torch.arange(256.0) - 128) / 128)[:, None].expand(-1, 4).numpy(), abs=1e-6
+    )
+    lost = greys.int() - codec.decode(tokens).int()
+    assert lost.min() >= 0 and lost.max() <= 1  # by truncation
+    assert not lost[[0, 128, 255]].any()
 
 
 @pytest.mark.parametrize(("block_size", "kept"), [(2, 4), (4, 9), (8, 18)])

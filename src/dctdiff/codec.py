@@ -1,5 +1,7 @@
 """Codecs: fixed linear maps between RGB images and what the networks see.
 
+The DCT codec is computed twice: by the kernels of ``codec_cpu`` on the CPU, by torch elsewhere.
+
 Letters: N images, B block side, T = (R / 2B)^2 tokens, K kept coefficients,
 P patch side, R resolution.
 
@@ -10,7 +12,9 @@ and ``shape`` (of one encoded image).
 
 import functools
 import math
+from collections.abc import Callable
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -50,7 +54,9 @@ def dct_matrix(block_size: int) -> torch.Tensor:
 
 
 def encoding_matrix(block_size: int) -> torch.Tensor:
-    """The whole encoder of one ``2B x 2B`` patch as a matrix (protocol points 8 to 13).
+    """The whole encoder of one ``2B x 2B`` patch of pixels minus 128 as a matrix (protocol points 8 to 13).
+
+    Subtracting 128 from red, green and blue subtracts it from Y; Cb and Cr are already centred by it.
 
     Returns ``(6, B*B, 3, 2B, 2B)`` float64: block (Y top-left, Y top-right, Y bottom-left,
     Y bottom-right, Cb, Cr), coefficient in zigzag order, RGB channel, row, column.
@@ -68,16 +74,6 @@ def encoding_matrix(block_size: int) -> torch.Tensor:
 
     colour = torch.tensor(YCBCR_FROM_RGB, dtype=dct.dtype)[[0, 0, 0, 0, 1, 2]]  # (6, 3)
     return torch.einsum("bkpq,bc->bkcpq", planes, colour)
-
-
-def encoding_offset(block_size: int) -> torch.Tensor:
-    """Offset of the encoder: ``(6, B*B)`` float64.
-
-    Subtracting 128 moves only the DC of Y: Cb and Cr are already centred by it.
-    """
-    offset = torch.zeros(6, block_size**2, dtype=torch.float64)
-    offset[:4, 0] = -128.0 * block_size
-    return offset
 
 
 def ycbcr_planes(images: torch.Tensor) -> torch.Tensor:
@@ -126,25 +122,16 @@ class DCTCodec:
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
         """``(N, R, R, 3)`` uint8 -> ``(N, T, 6K)`` float32, nothing clipped (point 12)."""
-        weight, bias = _encoder(self.block_size, self.kept_coefficients, images.device)
-        return _strided_product(images, weight / self.eta, bias / self.eta)
+        return _encode(images, self.block_size, self.kept_coefficients, self.eta)
 
     def coefficients(self, images: torch.Tensor) -> torch.Tensor:
         """``(N, R, R, 3)`` uint8 -> ``(N, T, 6 B*B)`` float32: all coefficients, unscaled."""
-        return _strided_product(images, *_encoder(self.block_size, self.block_size**2, images.device))
+        return _encode(images, self.block_size, self.block_size**2, 1.0)
 
     def decode(self, tokens: torch.Tensor) -> torch.Tensor:
-        """``(N, T, 6K)`` float32 -> ``(N, R, R, 3)`` uint8 (protocol points 14 to 16)."""
-        n_images, n_tokens, _ = tokens.shape
-        side = math.isqrt(n_tokens)
-        values = tokens.float().clamp(-SAMPLE_BOUND, SAMPLE_BOUND) * self.eta
-        values = values.mT.unflatten(1, (6, -1)).unflatten(3, (side, side))  # (N, 6, K, h, w)
-        luma_basis, chroma_basis = _decoder(self.block_size, self.kept_coefficients, tokens.device)
-        luma = F.conv_transpose2d(values[:, :4].flatten(1, 2), luma_basis, stride=2 * self.block_size)
-        chroma = F.conv_transpose2d(values[:, 4:].flatten(0, 1), chroma_basis, stride=self.block_size).unflatten(
-            0, (n_images, 2)
-        )[:, :, 0]  # (N, 2, R/2, R/2)
-        return rgb_images(torch.cat([luma, doubled(chroma)], dim=1))  # doubling alone crosses blocks
+        """``(N, T, 6K)`` float -> ``(N, R, R, 3)`` uint8 (protocol points 14 to 16)."""
+        path = _decode_compiled if tokens.device.type == "cpu" else _decode_torch
+        return path(tokens, self.block_size, self.kept_coefficients, self.eta)
 
 
 class PixelCodec:
@@ -168,30 +155,83 @@ def _float64(matrix: tuple[tuple[float, ...], ...], device: torch.device) -> tor
     return torch.tensor(matrix, dtype=torch.float64, device=device)
 
 
-def _strided_product(images: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-    """One matrix product per non-overlapping patch: ``(N, R, R, 3)`` -> ``(N, T, D)``."""
-    side = weight.shape[-1]
-    pixels = images.permute(0, 3, 1, 2).float()
-    patches = F.pixel_unshuffle(pixels, side).flatten(2).mT  # (N, T, 3 * side * side)
-    return F.linear(patches, weight.flatten(1), bias)
+def _encode(images: torch.Tensor, block_size: int, kept: int, eta: float) -> torch.Tensor:
+    path = _encode_compiled if images.device.type == "cpu" else _encode_torch
+    return path(images, block_size, kept, eta)
+
+
+def _encode_compiled(images: torch.Tensor, block_size: int, kept: int, eta: float) -> torch.Tensor:
+    n_images, resolution = images.shape[:2]
+    tokens = torch.empty(n_images, (resolution // (2 * block_size)) ** 2, 6 * kept)
+    encode, _ = _kernels(resolution, block_size, kept)
+    rows = images.reshape(n_images, resolution, 3 * resolution).contiguous()
+    encode(rows.numpy(), np.float32(eta), tokens.numpy())
+    return tokens
+
+
+def _decode_compiled(tokens: torch.Tensor, block_size: int, kept: int, eta: float) -> torch.Tensor:
+    n_images, n_tokens, _ = tokens.shape
+    resolution = 2 * block_size * math.isqrt(n_tokens)
+    images = torch.empty(n_images, resolution, 3 * resolution, dtype=torch.uint8)
+    _, decode = _kernels(resolution, block_size, kept)
+    tokens = tokens.detach().float().reshape(n_images, n_tokens, 6 * kept).contiguous()  # kernels do not look at shapes
+    decode(tokens.numpy(), np.float32(eta), images.numpy())
+    return images.unflatten(-1, (resolution, 3))
 
 
 @functools.lru_cache(maxsize=16)
-def _encoder(block_size: int, kept: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weight ``(6K, 3, 2B, 2B)`` and bias ``(6K,)`` of the encoder, float32."""
-    weight = encoding_matrix(block_size)[:, :kept].flatten(0, 1)
-    bias = encoding_offset(block_size)[:, :kept].flatten()
-    return weight.float().to(device), bias.float().to(device)
+def _kernels(resolution: int, block_size: int, kept: int) -> tuple[Callable, Callable]:
+    """Encoder and decoder of ``codec_cpu``."""
+    from dctdiff import codec_cpu  # here: most stages need no compiler
+
+    matrix, order = dct_matrix(block_size).numpy(), np.array(zigzag(block_size)[:kept])
+    to_ycbcr, to_rgb = np.array(YCBCR_FROM_RGB, np.float32), np.array(RGB_FROM_YCBCR, np.float32)
+    return (
+        codec_cpu.encoder(resolution, matrix, order, to_ycbcr),
+        codec_cpu.decoder(resolution, matrix, order, to_rgb, np.float32(SAMPLE_BOUND)),
+    )
+
+
+def _encode_torch(images: torch.Tensor, block_size: int, kept: int, eta: float) -> torch.Tensor:
+    """One matrix product of all patches: ``(N, R, R, 3)`` uint8 -> ``(N, T, 6K)`` float32."""
+    side = 2 * block_size
+    n_images, across = len(images), images.shape[1] // side
+    pixels = images.unflatten(2, (across, side)).unflatten(1, (across, side)).transpose(2, 3)  # (N, S, S, 2B, 2B, 3)
+    # One pass over the pixels, which puts patches into rows.
+    patches = torch.empty(pixels.shape, dtype=torch.float32, device=images.device)
+    torch.sub(pixels, 128.0, out=patches)
+    weight = _encoder(block_size, kept, eta, images.device)
+    return (patches.view(-1, len(weight)) @ weight).unflatten(0, (n_images, -1))
+
+
+def _decode_torch(tokens: torch.Tensor, block_size: int, kept: int, eta: float) -> torch.Tensor:
+    """One matrix product of all blocks, then doubling and colours: ``(N, T, 6K)`` -> ``(N, R, R, 3)`` uint8."""
+    n_images, n_tokens, _ = tokens.shape
+    across = math.isqrt(n_tokens)
+    values = tokens.float().clamp(-SAMPLE_BOUND, SAMPLE_BOUND) * eta
+    blocks = values.reshape(-1, kept) @ _decoder(block_size, kept, tokens.device)
+    blocks = blocks.view(n_images, across, across, 6, block_size, block_size)
+    luma = blocks[:, :, :, :4].unflatten(3, (2, 2)).permute(0, 1, 3, 5, 2, 4, 6)  # (N, S, 2, B, S, 2, B)
+    chroma = blocks[:, :, :, 4:].permute(0, 3, 1, 4, 2, 5)  # (N, 2, S, B, S, B)
+    resolution = 2 * block_size * across
+    luma = luma.reshape(n_images, resolution, resolution) + 128.0
+    cb, cr = doubled(chroma.reshape(n_images, 2, resolution // 2, -1)).unbind(1)  # doubling alone crosses blocks
+    # By sums in float32, not by rgb_images: float64 is slow on a GPU, and a product there may be TF32.
+    (_, _, red), (_, green_cb, green_cr), (_, blue, _) = RGB_FROM_YCBCR
+    channels = luma + red * cr, luma + green_cb * cb + green_cr * cr, luma + blue * cb
+    return torch.stack(channels, dim=-1).clamp(0, 255).to(torch.uint8)
 
 
 @functools.lru_cache(maxsize=16)
-def _decoder(block_size: int, kept: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Inverse DCT bases: Y ``(4K, 1, 2B, 2B)`` and chroma ``(K, 1, B, B)``, float32."""
+def _encoder(block_size: int, kept: int, eta: float, device: torch.device) -> torch.Tensor:
+    """``encoding_matrix`` over eta, of pixels in (row, column, channel) order: ``(2B * 2B * 3, 6K)`` float32."""
+    weight = encoding_matrix(block_size)[:, :kept].flatten(0, 1) / eta
+    return weight.permute(2, 3, 1, 0).flatten(0, 2).float().to(device)
+
+
+@functools.lru_cache(maxsize=16)
+def _decoder(block_size: int, kept: int, device: torch.device) -> torch.Tensor:
+    """Inverse DCT of one block: ``(K, B*B)`` float32."""
     dct = dct_matrix(block_size)
-    basis = torch.einsum("up,vq->uvpq", dct, dct).flatten(0, 1)[zigzag(block_size)[:kept]]  # (K, B, B)
-    luma = torch.zeros(2, 2, kept, 2, block_size, 2, block_size, dtype=dct.dtype)
-    for row in range(2):
-        for column in range(2):
-            luma[row, column, :, row, :, column] = basis
-    luma = luma.reshape(4 * kept, 1, 2 * block_size, 2 * block_size)
-    return luma.float().to(device), basis[:, None].float().to(device)
+    basis = torch.einsum("up,vq->uvpq", dct, dct).flatten(2).flatten(0, 1)
+    return basis[zigzag(block_size)[:kept]].float().to(device)
