@@ -76,7 +76,8 @@ MODEL = {
 
 def test_tables_say_what_was_not_measured():
     size = {"resolution": 32, "block_size": 2, "kept_coefficients": 4}
-    size |= {"cpu_encode_images_per_second": 64_000.0, "cpu_decode_images_per_second": 120_000.0}
+    size |= {"encode_images_per_second": 64_000.0, "decode_images_per_second": 120_000.0}
+    size |= {"encode_gb_per_second": 1500.0, "decode_gb_per_second": 30.0}
     results = {"codec": {"sizes": [size]}, "training": {"models": [MODEL]}}
     tables = build_tables(results)
     assert tables.keys() == {"codec", "training", "step"}
@@ -86,11 +87,13 @@ def test_tables_say_what_was_not_measured():
         "sizes": [{"resolution": 32, "encode_images_per_second": 640.0, "decode_images_per_second": 60_000.0}]
     }
     results["official"] = {"models": [{"run": "m", "training_images_per_second": 2000.0}]}
+    results["codec-gpu"] = results["codec"]
     results["ceilings"] = {"matrix_tflop_s": 600.0, "copy_tb_s": 3.0}
     results["start-cold"] = {"models": [MODEL]}
     tables = build_tables(results)
     codec = [cell.strip() for cell in tables["codec"].splitlines()[2].split("|")]
     assert codec[4:10] == ["64,000", "640", "100", "120,000", "60,000", "2.00"]
+    assert "| 50 %" in tables["codec-gpu"] and "| 1 %" in tables["codec-gpu"]
     training = [cell.strip() for cell in tables["training"].splitlines()[2].split("|")]
     assert training[1:10] == ["m", "bf16", "256", "6,000", "2,000", "3.00", "300", "50 %", "0.4 %"]
     assert "32 s" in tables["more"]

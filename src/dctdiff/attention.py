@@ -58,7 +58,7 @@ def _check_xformers(device: torch.device, dtype: torch.dtype) -> None:
     except ImportError as error:
         raise UserError(
             f"attention is xformers, but it cannot be imported ({error}); "
-            "pip install 'dctdiff[xformers]', or set attention: sdpa"
+            "pip install 'xformers>=0.0.35', or set attention: sdpa"
         ) from None
     tokens = torch.zeros(1, 8, 1, 64, device=device, dtype=dtype)
     try:

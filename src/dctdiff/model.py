@@ -37,6 +37,7 @@ class ModelConfig:
     kept_coefficients: int | None = None  # dct
     eta: float | None = None  # dct
     patch_size: int | None = None  # pixel
+    prediction: str = "noise"  # or "velocity": what the network gives
     class_counts: tuple[int, ...] | None = None  # training images of each label; None: unconditional
 
     @property
@@ -81,6 +82,7 @@ def model_config(run, statistics: dict, class_counts: tuple[int, ...] | None = N
         depth=run.depth,
         num_heads=run.num_heads,
         snr_scale=run.snr_scale,
+        prediction=run.prediction,
         class_counts=class_counts,
     )
 

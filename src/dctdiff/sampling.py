@@ -1,5 +1,6 @@
 """Sampling: images from noise. Image i depends on (weights, sampler, seed, i), rounding apart, and nothing else."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -39,18 +40,48 @@ def sample_images(
         draw = normal_streams(seed, "step noise", batch, codec.shape)
 
         def predict_noise(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-            # A copy, since a recorded prediction is overwritten by the next one.
-            return predict(x, torch.full((len(x),), t.item() * NETWORK_TIME, device=device), *y).clone()
+            predicted = predict(x, torch.full((len(x),), t.item() * NETWORK_TIME, device=device), *y)
+            if config.prediction == "velocity":
+                return schedule.noise(t).item() * x + schedule.signal(t).item() * predicted
+            return predicted.clone()  # since a recorded prediction is overwritten by the next one
 
         noise = normal_per_image(seed, "noise", batch, codec.shape).to(device)
         return SAMPLERS[sampler](predict_noise, noise, schedule, nfe, lambda: draw().to(device))
 
-    for start in range(0, len(indices), batch_size):
-        batch = indices[start : start + batch_size]
+    def generated(batch: Sequence[int]) -> torch.Tensor:
         filled = list(batch)
         if compiles(execution, device):  # the last batch too has the shape that was compiled
             filled += filled[-1:] * (batch_size - len(batch))
-        yield batch, codec.decode(encoded_batch(filled))[: len(batch)].cpu().numpy()
+        return codec.decode(encoded_batch(filled))[: len(batch)]
+
+    # A GPU is given the next batch before the last one is fetched, so that it never waits for the CPU.
+    ahead = 1 if device.type == "cuda" else 0
+    begun: deque[tuple[Sequence[int], Fetch]] = deque()
+    for start in range(0, len(indices), batch_size):
+        batch = indices[start : start + batch_size]
+        begun.append((batch, Fetch(generated(batch))))
+        if len(begun) > ahead:
+            batch, images = begun.popleft()
+            yield batch, images.array()
+    for batch, images in begun:
+        yield batch, images.array()
+
+
+class Fetch:
+    """A copy from the GPU to the CPU that goes on while the CPU does something else."""
+
+    def __init__(self, values: torch.Tensor):
+        self.values = values
+        if values.is_cuda:
+            self.values = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+            self.values.copy_(values, non_blocking=True)
+            self.done = torch.cuda.Event()
+            self.done.record()
+
+    def array(self) -> np.ndarray:
+        if self.values.is_pinned():
+            self.done.synchronize()
+        return self.values.numpy()
 
 
 def image_labels(config: ModelConfig, seed: int, indices: Sequence[int]) -> np.ndarray | None:

@@ -49,5 +49,15 @@ class Schedule:
 
     def diffuse(self, x0: torch.Tensor, eps: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         """Draw x_t given ``x0``, ``eps``: (N, ...) and ``t``: (N,)."""
-        t = t.reshape(-1, *[1] * (x0.dim() - 1))
+        t = _per_image(t, x0)
         return self.signal(t) * x0 + self.noise(t) * eps
+
+    def velocity(self, x0: torch.Tensor, eps: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        """signal(t) eps - noise(t) x_0 (Salimans & Ho 2022, arXiv 2202.00512); arguments as for ``diffuse``."""
+        t = _per_image(t, x0)
+        return self.signal(t) * eps - self.noise(t) * x0
+
+
+def _per_image(t: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """``(N,)`` -> ``(N, 1, ...)`` that broadcasts over ``x``."""
+    return t.reshape(-1, *[1] * (x.dim() - 1))

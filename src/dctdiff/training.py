@@ -20,7 +20,7 @@ from dctdiff.errors import UserError
 from dctdiff.execution import RecordedGraph, choose_attention, compiled, compiles, precision
 from dctdiff.files import replacing, write_text
 from dctdiff.hardware import default_device, device_name
-from dctdiff.loss import NoisePredictionLoss
+from dctdiff.loss import PredictionLoss
 from dctdiff.model import ModelConfig, checkpoint_name, save_model
 from dctdiff.params.train import Run
 from dctdiff.progress import progress
@@ -61,7 +61,7 @@ def train(
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=run.lr, weight_decay=run.weight_decay, betas=tuple(run.betas), fused=True
     )
-    loss_function = NoisePredictionLoss(config.schedule(), torch.tensor(weights, device=device))
+    loss_function = PredictionLoss(config.schedule(), config.prediction, torch.tensor(weights, device=device))
     state = {"step": 0, "seconds": 0.0, "loss_sum": torch.zeros((), device=device), "n_losses": 0, "log": []}
 
     # Resume.
@@ -71,7 +71,8 @@ def train(
         optimizer.load_state_dict(saved["optimizer"])
         ema = saved["ema"]
         state = saved["progress"]
-    recorded = compiles(run, device) and device.type == "cuda" and run.processes == 1
+    # A recorded step has no room for a sum over processes, nor for fp16's decision to skip a step.
+    recorded = compiles(run, device) and device.type == "cuda" and run.processes == 1 and arithmetic != "fp16"
     make_recordable(optimizer, recorded, device)
     wrapped, optimizer = accelerator.prepare(network, optimizer)
     if saved is not None and accelerator.scaler is not None:

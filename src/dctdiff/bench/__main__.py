@@ -20,12 +20,12 @@ STARTED = "ffhq256-dctdiff-m"  # the slowest to compile
 
 def benchmarks(has_gpu: bool, official: str | None) -> dict[str, list[str]]:
     """Name -> module and arguments, without the file to write. ``official``: a checkout of the authors' code."""
-    found = {"codec": ["codec"], "loading": ["loading"]}
+    found = {"codec": ["codec", "cpu"], "loading": ["loading"]}
     if official:
         found["official-codec"] = ["official", official, "codec"]
     if not has_gpu:
         return found
-    found = {"ceilings": ["ceilings"], **found, "features": ["features"]}
+    found = {"ceilings": ["ceilings"], **found, "codec-gpu": ["codec", "cuda"], "features": ["features"]}
     # First, with an empty cache of the compiler; the same again finds it full.
     found["start-cold"] = ["training", STARTED]
     found["start-warm"] = ["training", STARTED]

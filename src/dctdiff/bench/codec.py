@@ -20,22 +20,21 @@ def rates(codec: DCTCodec, n_images: int, device: str) -> dict[str, float]:
     result = {}
     for name, function, argument in (("encode", codec.encode, images), ("decode", codec.decode, tokens)):
         taken = seconds(lambda: function(argument))  # noqa: B023
-        result[f"{device}_{name}_images_per_second"] = n_images / taken
-        result[f"{device}_{name}_tb_s"] = moved / taken / 1e12
+        result[f"{name}_images_per_second"] = n_images / taken
+        result[f"{name}_gb_per_second"] = moved / taken / 1e9
     return result
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("device", choices=("cpu", "cuda"))
     parser.add_argument("--out", required=True)
-    parser.parse_args()
+    device = parser.parse_args().device
     torch.set_num_threads(1)
     sizes = []
     for resolution, block_size, kept in SIZES:
-        codec, image_bytes = DCTCodec(resolution, block_size, kept, eta=250.0), 3 * resolution**2
-        measured = rates(codec, CPU_BYTES // image_bytes, "cpu")
-        if torch.cuda.is_available():
-            measured |= rates(codec, GPU_BYTES // image_bytes, "cuda")
+        n_images = {"cpu": CPU_BYTES, "cuda": GPU_BYTES}[device] // (3 * resolution**2)
+        measured = rates(DCTCodec(resolution, block_size, kept, eta=250.0), n_images, device)
         sizes.append({"resolution": resolution, "block_size": block_size, "kept_coefficients": kept, **measured})
     write_result({"sizes": sizes})
 

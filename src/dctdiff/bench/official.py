@@ -17,6 +17,7 @@ from dctdiff.bench.codec import SIZES
 from dctdiff.bench.measuring import gpu_seconds, write_result
 from dctdiff.bench.shapes import SAMPLED, TRAINED, run_and_config
 from dctdiff.codec import zigzag
+from dctdiff.features import import_torchvision
 
 ETA = 250.0
 SECONDS = 3.0  # of each measurement of the codec
@@ -97,6 +98,7 @@ def main() -> None:
     parser.add_argument("--out", required=True)
     arguments = parser.parse_args()
     sys.path.insert(0, arguments.checkout)
+    import_torchvision()
     if arguments.subjects == ["codec"]:
         torch.set_num_threads(1)
         return write_result({"sizes": [{"resolution": size[0], **codec_rates(*size)} for size in SIZES]})

@@ -19,6 +19,8 @@ def build_tables(results: dict[str, dict]) -> dict[str, str]:
     tables = {}
     if "codec" in results:
         tables["codec"] = codec_table(results)
+    if "codec-gpu" in results:
+        tables["codec-gpu"] = codec_gpu_table(results)
     if "training" in results:
         tables["training"] = training_table(results)
         tables["step"] = step_table(results)
@@ -30,24 +32,36 @@ def build_tables(results: dict[str, dict]) -> dict[str, str]:
 
 
 def codec_table(results: dict[str, dict]) -> pd.DataFrame:
-    official = results.get("official-codec", {"sizes": []})["sizes"]
-    official = {size["resolution"]: size for size in official}
-    bandwidth = results.get("ceilings", {}).get("copy_tb_s")
+    """Images per second of one CPU core."""
+    official = {size["resolution"]: size for size in results.get("official-codec", {"sizes": []})["sizes"]}
     rows = []
     for size in results["codec"]["sizes"]:
-        row = {"pixels": size["resolution"], "B": size["block_size"], "K": size["kept_coefficients"]}
+        row = size_columns(size)
         for kind in ("encode", "decode"):
-            rate = size[f"cpu_{kind}_images_per_second"]
+            rate = size[f"{kind}_images_per_second"]
             theirs = official.get(size["resolution"], {}).get(f"{kind}_images_per_second")
-            row[f"{kind}, one core (images/s)"] = whole(rate)
-            row[f"official {kind}"] = whole(theirs)
+            row |= {f"{kind} (images/s)": whole(rate), f"official {kind}": whole(theirs)}
             row[f"{kind}: times"] = ratio(rate, theirs)
-        for kind in ("encode", "decode"):
-            moved = size.get(f"cuda_{kind}_tb_s")
-            row[f"{kind}, GPU (TB/s)"] = number(moved, 2)
-            row[f"{kind}, GPU: of a copy"] = percent(moved / bandwidth if moved and bandwidth else None)
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def codec_gpu_table(results: dict[str, dict]) -> pd.DataFrame:
+    """Images per second, and the least bytes that must move beside the bandwidth of a copy."""
+    bandwidth = results.get("ceilings", {}).get("copy_tb_s")
+    rows = []
+    for size in results["codec-gpu"]["sizes"]:
+        row = size_columns(size)
+        for kind in ("encode", "decode"):
+            moved = size[f"{kind}_gb_per_second"]
+            row |= {f"{kind} (images/s)": whole(size[f"{kind}_images_per_second"]), f"{kind} (GB/s)": whole(moved)}
+            row[f"{kind}: of a copy"] = percent(moved / bandwidth / 1e3 if bandwidth else None)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def size_columns(size: dict) -> dict[str, int]:
+    return {"pixels": size["resolution"], "B": size["block_size"], "K": size["kept_coefficients"]}
 
 
 def training_table(results: dict[str, dict]) -> pd.DataFrame:

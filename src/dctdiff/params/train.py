@@ -30,6 +30,10 @@ class Run(Execution):
     skip_bias_std: float = Field(
         0.0, ge=0, description="std of the initial biases of the skips; 0 in the paper, above it helps short runs"
     )
+    prediction: Literal["noise", "velocity"] = Field(
+        "noise",
+        description="what the network predicts: the noise, as in the paper, or the velocity, which short runs learn",
+    )
     num_classes: Count | None = Field(
         None, description="classes of the training images, whose labels the network is given; none: unconditional"
     )
@@ -58,6 +62,12 @@ class Run(Execution):
     def published_from_a_file(self):
         if self.weights == "published" and self.release is None:
             raise ValueError("weights is published, but there is no release; add the group release, or train")
+        return self
+
+    @model_validator(mode="after")
+    def published_networks_predict_noise(self):
+        if self.weights == "published" and self.prediction != "noise":
+            raise ValueError(f"prediction is {self.prediction}, but published networks predict noise; remove it")
         return self
 
     @model_validator(mode="after")
