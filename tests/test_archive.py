@@ -65,7 +65,7 @@ def test_batches_give_the_same_images_in_order(tmp_path, batch_size):
 @pytest.fixture
 def many_threads(monkeypatch):
     """As on a large machine with large images, whatever this one is."""
-    monkeypatch.setattr(archive, "_decoding_threads", lambda side: 8)
+    monkeypatch.setattr(archive, "coding_threads", lambda side: 8)
 
 
 def decoding_threads() -> list[threading.Thread]:
@@ -134,7 +134,7 @@ def test_a_batch_is_not_overwritten_by_the_next(tmp_path):
 
 def test_small_images_have_one_thread_and_large_ones_no_more_than_cpus(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(4), raising=False)
-    assert [archive._decoding_threads(side) for side in (8, 32, 64, 128, 256, 512)] == [1, 1, 1, 2, 4, 4]
+    assert [archive.coding_threads(side) for side in (8, 32, 64, 128, 256, 512)] == [1, 1, 1, 2, 4, 4]
 
 
 def test_an_earlier_batch_comes_before_the_error_of_a_later(tmp_path):

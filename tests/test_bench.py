@@ -78,18 +78,25 @@ def test_tables_say_what_was_not_measured():
     size = {"resolution": 32, "block_size": 2, "kept_coefficients": 4}
     size |= {"encode_images_per_second": 64_000.0, "decode_images_per_second": 120_000.0}
     size |= {"encode_gb_per_second": 1500.0, "decode_gb_per_second": 30.0}
-    results = {"codec": {"sizes": [size]}, "training": {"models": [MODEL]}}
+    here = {"versions": {"device": "this"}}
+    results = {"codec": {"sizes": [size], **here}, "training": {"models": [MODEL], **here}}
     tables = build_tables(results)
     assert tables.keys() == {"codec", "training", "step"}
     assert "n/a" in tables["codec"] and "n/a" in tables["training"]
 
     results["official-codec"] = {
-        "sizes": [{"resolution": 32, "encode_images_per_second": 640.0, "decode_images_per_second": 60_000.0}]
+        "sizes": [{"resolution": 32, "encode_images_per_second": 640.0, "decode_images_per_second": 60_000.0}],
+        **here,
     }
-    results["official"] = {"models": [{"run": "m", "training_images_per_second": 2000.0}]}
+    results["official"] = {"models": [{"run": "m", "training_images_per_second": 2000.0}], **here}
     results["codec-gpu"] = results["codec"]
-    results["ceilings"] = {"matrix_tflop_s": 600.0, "copy_tb_s": 3.0}
-    results["start-cold"] = {"models": [MODEL]}
+    results["ceilings"] = {"matrix_tflop_s": 600.0, "copy_tb_s": 3.0, **here}
+    results["start"] = {
+        "run": "m",
+        "first_step_seconds_empty_cache": 31.6,
+        "first_step_seconds_full_cache": 9.0,
+        **here,
+    }
     tables = build_tables(results)
     codec = [cell.strip() for cell in tables["codec"].splitlines()[2].split("|")]
     assert codec[4:10] == ["64,000", "640", "100", "120,000", "60,000", "2.00"]
@@ -97,3 +104,7 @@ def test_tables_say_what_was_not_measured():
     training = [cell.strip() for cell in tables["training"].splitlines()[2].split("|")]
     assert training[1:10] == ["m", "bf16", "256", "6,000", "2,000", "3.00", "300", "50 %", "0.4 %"]
     assert "32 s" in tables["more"]
+
+    results["official"]["versions"] = {"device": "another"}  # numbers of two machines do not compare
+    training = [cell.strip() for cell in build_tables(results)["training"].splitlines()[2].split("|")]
+    assert training[4:7] == ["6,000", "n/a", "n/a"]

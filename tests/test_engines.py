@@ -208,7 +208,7 @@ def test_a_comment_in_the_code_costs_seconds_and_a_change_trains_anew(finished):
     assert "6/6 steps" in output and " 0/6 steps" not in output
     assert (weights / "last.safetensors").read_bytes() == before
 
-    edit(by_snakemake / "src/dctdiff/loss.py", "predicted.float() - eps", "eps - predicted.float()")
+    edit(by_snakemake / "src/dctdiff/loss.py", "predicted.float() - target", "target - predicted.float()")
     run(by_snakemake, "snakemake", "--cores", "2", "results/runs/micro32-dctdiff/last.safetensors")
     assert len(list((weights / "state").iterdir())) == len(states) + 1
 

@@ -8,12 +8,14 @@ import torch
 from accelerate.state import AcceleratorState
 
 from dctdiff import attention, execution, training
+from dctdiff.draws import torch_generator
 from dctdiff.errors import UserError
-from dctdiff.execution import RecordedGraph, compiles, noise_prediction, precision
+from dctdiff.execution import RecordedGraph, compiles, precision, prepared_for_sampling
 from dctdiff.model import ModelConfig
 from dctdiff.params.execution import Execution
 from dctdiff.params.train import Run
 from dctdiff.sampling import sample_images
+from dctdiff.uvit import gelu_linear_bf16
 
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 CPU = torch.device("cpu")
@@ -36,13 +38,12 @@ def trained(folder, **changes):
     return torch.cat([weights.flatten().cpu() for weights in ema.values()])
 
 
-def sampled(seed=0, n_images=3, batch_size=2, **keys):
+def sampled(sampler="dpm_solver", **keys):
+    """Three images in batches of two."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = CONFIG.network()
-    network.initialise(torch.Generator().manual_seed(seed))
-    batches = sample_images(
-        network.to(device), CONFIG, "dpm_solver", 5, 1, range(n_images), batch_size, Execution(**keys)
-    )
+    network.initialise(torch.Generator().manual_seed(0))
+    batches = sample_images(network.to(device), CONFIG, sampler, 5, 1, range(3), 2, Execution(**keys))
     return np.concatenate([images for _, images in batches]).astype(int)
 
 
@@ -63,6 +64,14 @@ def close(a, b, tolerance):
     return (a - b).abs().max() <= tolerance
 
 
+def distance(a, b):
+    """Of two ends of a run, relative to how far the second has come from the start."""
+    network = CONFIG.network()
+    network.initialise(torch_generator(RUN.seed, "weights", 0))
+    start = torch.cat([weights.flatten() for weights in network.state_dict().values()])
+    return ((a - b).norm() / (b - start).norm()).item()
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"attention": "math"}, {"gradient_checkpointing": True}, {"accumulation_steps": 2}, {"accumulation_steps": 8}],
@@ -72,10 +81,12 @@ def test_the_way_of_execution_does_not_change_the_training(tmp_path, changes):
     assert close(trained(tmp_path / "changed", **changes), trained(tmp_path / "plain"), 1e-5)
 
 
-def test_a_whole_step_is_one_graph_for_the_compiler(tmp_path, traced):
+def test_the_network_is_one_graph_for_the_compiler(tmp_path, traced):
     compiled = trained(tmp_path / "compiled", compile="always", gradient_checkpointing=True)
     assert close(compiled, trained(tmp_path / "plain"), 1e-5)
-    assert np.array_equal(sampled(compile="always"), sampled(compile="never"))
+    # Three images in batches of two: the last batch is filled up, which must not touch the streams of noise.
+    for sampler in ("dpm_solver", "ddpm"):
+        assert np.array_equal(sampled(sampler, compile="always"), sampled(sampler, compile="never"))
 
 
 def test_a_run_goes_on_when_its_execution_changes(tmp_path):
@@ -87,8 +98,7 @@ def test_a_run_goes_on_when_its_execution_changes(tmp_path):
 def test_bf16_and_float32_train_alike_but_not_the_same(tmp_path):
     exact = trained(tmp_path / "float32")
     AcceleratorState._reset_state()
-    difference = (trained(tmp_path / "bf16", mixed_precision="bf16") - exact).abs().max()
-    assert 0 < difference < 0.02
+    assert 0 < distance(trained(tmp_path / "bf16", mixed_precision="bf16"), exact) < 0.2
 
 
 def test_blocks_hand_on_the_precision_they_compute_in():
@@ -98,10 +108,10 @@ def test_blocks_hand_on_the_precision_they_compute_in():
         if type(block).__name__ == "Block":
             block.register_forward_hook(lambda block, inputs, output: seen.append(output.dtype))
     inputs = torch.zeros(1, *CONFIG.codec().shape), torch.zeros(1), torch.zeros(1, dtype=torch.int64)
-    noise_prediction(network, Execution(mixed_precision="bf16"))(*inputs)
+    prepared_for_sampling(network, Execution(mixed_precision="bf16"))(*inputs)
     assert set(seen) == {torch.bfloat16}
     seen.clear()
-    predicted = noise_prediction(network, Execution())(*inputs)
+    predicted = prepared_for_sampling(network, Execution())(*inputs)
     assert set(seen) == {torch.float32} and predicted.dtype == torch.float32
 
 
@@ -147,16 +157,39 @@ def test_a_recorded_function_is_replayed_with_new_inputs():
 def test_a_compiled_and_recorded_run_ends_near_a_plain_one(tmp_path, changes):
     plain = trained(tmp_path / "plain", mixed_precision="bf16", train_steps=12)
     fast = trained(tmp_path / "fast", mixed_precision="bf16", train_steps=12, compile="always", **changes)
-    assert close(fast, plain, 0.01)
-    trained(tmp_path / "resumed", mixed_precision="bf16", train_steps=6, compile="always", **changes)
-    resumed = trained(tmp_path / "resumed", mixed_precision="bf16", train_steps=12, compile="always", **changes)
-    assert close(resumed, fast, 0.01)
+    assert distance(fast, plain) < 0.2
+    # From a recorded run to a plain one and back.
+    for train_steps, compile in ((5, "always"), (8, "never"), (12, "always")):
+        resumed = trained(
+            tmp_path / "resumed", mixed_precision="bf16", train_steps=train_steps, compile=compile, **changes
+        )
+    assert distance(resumed, plain) < 0.2
+
+
+@GPU
+def test_a_recorded_prediction_follows_all_its_inputs():
+    network = CONFIG.network().cuda()
+    network.initialise(torch.Generator().manual_seed(0))
+    recorded = prepared_for_sampling(network, Execution(mixed_precision="bf16", compile="always"))
+    generator = torch.Generator().manual_seed(1)
+    for number in range(8):
+        x = torch.randn(2, *CONFIG.codec().shape, generator=generator).cuda()
+        t, y = torch.full((2,), 120.0 * number).cuda(), torch.tensor([0, number % 2]).cuda()
+        with torch.inference_mode():
+            expected = network(x, t, y)
+            assert (recorded(x, t, y) - expected).norm() < 0.03 * expected.norm()
 
 
 @GPU
 def test_compiled_and_recorded_samples_are_near_the_plain_ones():
     difference = np.abs(sampled() - sampled(mixed_precision="float32", compile="never"))
     assert difference.mean() < 2.0  # grey levels
+
+
+@GPU
+def test_fp16_trains_compiled_like_plain(tmp_path):
+    plain = trained(tmp_path / "plain", mixed_precision="fp16", train_steps=12)
+    assert distance(trained(tmp_path / "fast", mixed_precision="fp16", train_steps=12, compile="always"), plain) < 0.2
 
 
 @GPU
@@ -171,3 +204,24 @@ def test_xformers_gives_the_loss_of_sdpa():
         gradients.append(torch.autograd.grad(loss, q)[0].float())
     assert abs(losses[0] / losses[1] - 1) < 1e-3
     assert (gradients[0] - gradients[1]).norm() < 1e-2 * gradients[0].norm()
+
+
+def test_the_learning_rate_of_a_recorded_step_is_read_from_a_tensor():
+    weight = torch.nn.Parameter(torch.ones(3))
+    optimizer = torch.optim.AdamW([weight], lr=1.0, fused=True)
+    (group,) = optimizer.param_groups
+    training.make_recordable(optimizer, True, CPU)
+    tensor = group["lr"]
+    training.set_learning_rate(optimizer, 0.25)
+    assert group["lr"] is tensor and tensor.item() == 0.25 and group["capturable"]
+    training.make_recordable(optimizer, False, CPU)
+    training.set_learning_rate(optimizer, 0.5)
+    assert group["lr"] == 0.5 and isinstance(group["lr"], float) and not group["capturable"]
+
+
+def test_gelu_as_one_kernel_is_within_the_rounding_of_bf16():
+    layer = torch.nn.Linear(16, 32)
+    x = torch.randn(3, 5, 16, generator=torch.Generator().manual_seed(0))
+    expected = torch.nn.functional.gelu(layer(x))
+    with torch.no_grad():
+        assert (gelu_linear_bf16(x, layer).float() - expected).norm() < 0.01 * expected.norm()

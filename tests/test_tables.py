@@ -18,8 +18,8 @@ from dctdiff.tables import (
 )
 
 RUN = {
-    "dataset": "photos", "codec": "photos-dct", "weights": "trained", "embed_dim": 8, "depth": 2, "num_heads": 2,
-    "snr_scale": 4.0, "lr": 0.1, "batch_size": 2, "train_steps": 100_000,
+    "dataset": "photos", "codec": "photos-dct", "weights": "trained", "prediction": "noise", "embed_dim": 8, "depth": 2,
+    "num_heads": 2, "snr_scale": 4.0, "lr": 0.1, "batch_size": 2, "train_steps": 100_000,
 }  # fmt: skip
 CELL = {
     "run": "small", "reference": "photos", "checkpoint": "last", "sampler": "dpm_solver", "n_images": 50_000,

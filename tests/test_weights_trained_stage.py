@@ -126,9 +126,11 @@ def test_published_weights_need_a_release():
         Run.model_validate({**SLICE, "weights": "published"})
 
 
-def test_two_processes_train_like_one(folder):
+@pytest.mark.parametrize("accumulation_steps", [1, 2])
+def test_two_processes_train_like_one(folder, accumulation_steps):
+    """Each process adds its parts up before the processes add up theirs."""
     run(folder, *command("one", train_steps=20))
-    run(folder, *command("two", train_steps=20, processes=2))
+    run(folder, *command("two", train_steps=20, processes=2, accumulation_steps=accumulation_steps))
     # Without candidates the last step is the only checkpoint.
     assert [path.name for path in (folder / "two/checkpoints").iterdir()] == ["000000020.safetensors"]
     one, two = load_file(folder / "one/last.safetensors"), load_file(folder / "two/last.safetensors")
@@ -152,7 +154,7 @@ def test_the_fingerprint_covers_what_shapes_the_run():
     }  # fmt: skip
     base = of()
     shaping = {"lr": 0.002, "seed": 2, "batch_size": 8, "ema_rate": 0.8, "depth": 4, "mixed_precision": "bf16"}
-    shaping |= {"candidate_steps": 100, "num_classes": 2}
+    shaping |= {"candidate_steps": 100, "num_classes": 2, "prediction": "velocity"}
     others = [of(**{key: value}) for key, value in shaping.items()]
     others += [of(images_sha256="j"), of(statistics={**STATISTICS, "eta": 241.0}), of(class_counts=(6, 6))]
     assert len({base, *others}) == len(others) + 1

@@ -145,11 +145,12 @@ def copy_results(suite: str) -> None:
 
 
 def copy_benchmarks() -> None:
-    for path in sorted(existing(ROOT / "results/bench").glob("*.json")):
-        write_text(ROOT / "docs/bench" / path.name, path.read_text(encoding="utf-8"))
+    results, copies = existing(ROOT / "results/bench"), ROOT / "docs/bench"
     readme = existing(ROOT / "README.md").read_text(encoding="utf-8")
-    for name, table in build_tables(read_results(ROOT / "docs/bench")).items():
+    for name, table in build_tables({**read_results(copies), **read_results(results)}).items():
         readme = replaced(readme, f"bench-{name}", table)
+    for path in results.glob("*.json"):
+        write_text(copies / path.name, path.read_text(encoding="utf-8"))
     write_text(ROOT / "README.md", readme)
 
 

@@ -105,7 +105,7 @@ def image_batches(path: str | Path, batch_size: int, n_images: int | None = None
 def _decoded_batches(path: str | Path, names: list[str], batch_size: int) -> Iterator[np.ndarray]:
     with open_archive(path) as archive, contextlib.ExitStack() as ending:
         shape = decode_image(_member(archive, names[0]), f"{path}: {names[0]}").shape
-        n_threads = _decoding_threads(shape[1])
+        n_threads = coding_threads(shape[1])
         pool = ending.enter_context(ThreadPoolExecutor(n_threads, thread_name_prefix="decode"))
         reading = threading.Lock()  # zipfile does not promise that threads may read side by side
 
@@ -144,9 +144,17 @@ def _finished(images: np.ndarray, parts: list[Future]) -> np.ndarray:
     return images
 
 
-def _decoding_threads(side: int) -> int:
+def coding_threads(side: int) -> int:
+    """How many threads decode or encode images of ``side`` pixels fastest."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(cpus, MAX_THREADS, side // SIDE_PER_THREAD))
+
+
+def image_at(path: str | Path, index: int) -> np.ndarray:
+    """The image of this place in the order of the names: ``(R, R, 3)`` uint8."""
+    name = image_names(path)[index]
+    with open_archive(path) as archive:
+        return decode_image(_member(archive, name), f"{path}: {name}")
 
 
 def read_images(path: str | Path, n_images: int | None = None) -> np.ndarray:

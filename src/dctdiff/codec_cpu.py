@@ -35,7 +35,6 @@ def encoder(resolution: int, matrix: np.ndarray, order: np.ndarray, ycbcr_from_r
     area = side * resolution
     matrix = _whole_mean(matrix)
 
-    @_compiled(cache=True)
     def encode(images, eta, tokens):
         strip = np.empty(3 * area, np.float32)
         chroma = np.empty(2 * resolution, np.float32)  # Cb and Cr of two rows of pixels added
@@ -52,7 +51,7 @@ def encoder(resolution: int, matrix: np.ndarray, order: np.ndarray, ycbcr_from_r
                     _dct(matrix, strip[part * area :], halfway, eta * np.float32(side), spectrum, side, resolution)
                     _write_part(spectrum, starts, part, across, tokens[n, s * across :])
 
-    return encode
+    return _cached(encode, resolution, matrix, order)
 
 
 def decoder(
@@ -67,7 +66,6 @@ def decoder(
     area, half = side * resolution, resolution // 2
     inverse = np.ascontiguousarray(_whole_mean(matrix).T)
 
-    @_compiled(cache=True)
     def decode(tokens, eta, images):
         plane = np.empty(area, np.float32)
         # Of a whole image, since doubling crosses blocks: R / 2 rows of Cb, doubled in width, and of Cr.
@@ -91,7 +89,15 @@ def decoder(
                         near_row, far_row = chroma[near * 2 * resolution :], chroma[far * 2 * resolution :]
                         _to_rgb(rgb_from_ycbcr, plane[r * resolution :], near_row, far_row, images[n, y], resolution)
 
-    return decode
+    return _cached(decode, resolution, matrix, order)
+
+
+def _cached(kernel: Callable, resolution: int, matrix: np.ndarray, order: np.ndarray) -> Callable:
+    """``kernel`` compiled, with a cache file of its own: numba names them by function, and in one
+    file for all codecs two processes could each take the other's kernel for theirs.
+    """
+    kernel.__qualname__ += f"-{resolution}-{len(matrix)}-{len(order)}"
+    return _compiled(cache=True)(kernel)
 
 
 def _layout(resolution: int, matrix: np.ndarray, order: np.ndarray) -> tuple[int, int, np.ndarray]:

@@ -1,10 +1,12 @@
 """How a network is executed: precision, attention backend, compilation and CUDA graphs."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch.utils._triton import has_triton
 
 from dctdiff import attention
 from dctdiff.params.execution import Execution
@@ -25,7 +27,19 @@ def precision(execution: Execution, device: torch.device) -> str:
 def compiles(execution: Execution, device: torch.device) -> bool:
     if execution.compile != "auto":
         return execution.compile == "always"
-    return device.type == "cuda" and precision(execution, device) != "float32"
+    fast = device.type == "cuda" and precision(execution, device) != "float32"
+    return fast and has_triton() and _has_c_compiler()
+
+
+def records(execution: Execution, device: torch.device) -> bool:
+    """Whether what is compiled is also recorded as a CUDA graph."""
+    return compiles(execution, device) and device.type == "cuda"
+
+
+def _has_c_compiler() -> bool:
+    """Triton builds its launchers with one."""
+    names = (os.environ.get("CC"), "cc", "gcc", "clang")
+    return any(shutil.which(name) for name in names if name)
 
 
 def compiled(function: Callable) -> Callable:
@@ -40,8 +54,8 @@ def choose_attention(network: torch.nn.Module, execution: Execution, device: tor
     network.attend_with(attention.backend(execution.attention, device, dtype))
 
 
-def noise_prediction(network: torch.nn.Module, execution: Execution) -> Callable[..., torch.Tensor]:
-    """``network`` for sampling: (x, t) or (x, t, y) -> noise in float32.
+def prepared_for_sampling(network: torch.nn.Module, execution: Execution) -> Callable[..., torch.Tensor]:
+    """``network`` as a function (x, t) or (x, t, y) -> prediction in float32.
 
     If ``compiles``, all calls need inputs of the same shapes, and give the same tensor, overwritten.
     """
@@ -54,7 +68,7 @@ def noise_prediction(network: torch.nn.Module, execution: Execution) -> Callable
         with torch.autocast(device.type, dtype, enabled=dtype is not None):
             return call(*inputs).float()
 
-    return RecordedGraph(predict) if compiles(execution, device) and device.type == "cuda" else predict
+    return RecordedGraph(predict) if records(execution, device) else predict
 
 
 class RecordedGraph:
@@ -92,5 +106,6 @@ class RecordedGraph:
     def _record(self, inputs: tuple[torch.Tensor, ...]) -> None:
         self.inputs = [value.clone() for value in inputs]
         self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph, stream=self.stream):
+        # Only this thread must not allocate meanwhile: another one may be pinning the next batch.
+        with torch.cuda.graph(self.graph, stream=self.stream, capture_error_mode="thread_local"):
             self.output = self.function(*self.inputs)

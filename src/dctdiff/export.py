@@ -7,6 +7,7 @@ results/runs/<run>/last.safetensors --out_state_dict <name>.pth``
 import torch
 
 from dctdiff.command import parse_command, run_stage
+from dctdiff.errors import UserError
 from dctdiff.model import load_model
 from dctdiff.release import write_state_dict
 
@@ -16,7 +17,9 @@ def main() -> None:
         __doc__,
         {"weights": "model, safetensors", "out_state_dict": "state dict for the authors' code, .pth"},
     )
-    network, _ = load_model(paths.weights, torch.device("cpu"))
+    network, config = load_model(paths.weights, torch.device("cpu"))
+    if config.prediction != "noise":
+        raise UserError(f"{paths.weights} predicts the {config.prediction}, which the authors' samplers take for noise")
     write_state_dict(paths.out_state_dict, network.state_dict())
 
 

@@ -18,7 +18,7 @@ def versions() -> dict[str, str]:
     """What the value of a result may depend on beside code and params."""
     return {
         "python": platform.python_version(),
-        **{name: version(name) for name in ("torch", "numpy", "pillow")},
+        **{name: version(name) for name in ("torch", "numpy", "numba", "pillow")},
         "device": device_name(default_device()),
         "threads": str(torch.get_num_threads()),
     }

@@ -75,7 +75,7 @@ def model_config(run, statistics: dict, class_counts: tuple[int, ...] | None = N
     codec_keys = ("space", "resolution", "block_size", "kept_coefficients", "patch_size")
     codec = {key: statistics[key] for key in codec_keys if key in statistics}
     if codec["space"] == "dct":
-        codec["eta"] = statistics["eta"]
+        codec["eta"] = statistics.get("eta")
     return ModelConfig(
         **codec,
         embed_dim=run.embed_dim,

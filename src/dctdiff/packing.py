@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dctdiff.archive import BATCH_SIZE, count_images, image_batches
+from dctdiff.archive import BATCH_SIZE, count_images, image_at, image_batches
 from dctdiff.errors import UserError
 from dctdiff.files import existing_file, replacing
 from dctdiff.progress import progress
@@ -41,4 +41,7 @@ def open_pixels(path: str | Path, images: str | Path, resolution: int) -> np.nda
             f"{path} holds {pixels.dtype} {pixels.shape}, but {images} of {resolution} pixels makes uint8 {expected}; "
             f"{again}"
         )
+    for index in (0, -1):  # the size alone would also fit other images
+        if not np.array_equal(pixels[index], image_at(images, index)):
+            raise UserError(f"{path} holds other images than {images}; {again}")
     return pixels

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from dctdiff.draws import label_per_image, normal_per_image, normal_streams
-from dctdiff.execution import compiles, noise_prediction
+from dctdiff.execution import compiles, prepared_for_sampling
 from dctdiff.model import ModelConfig
 from dctdiff.params.execution import Execution
 from dctdiff.samplers import SAMPLERS
@@ -31,7 +31,7 @@ def sample_images(
     """
     codec, schedule = config.codec(), config.schedule()
     device = next(network.parameters()).device
-    predict = noise_prediction(network, execution)
+    predict = prepared_for_sampling(network, execution)
     batch_size = min(batch_size, len(indices))
 
     def encoded_batch(batch: Sequence[int]) -> torch.Tensor:
@@ -72,6 +72,7 @@ class Fetch:
 
     def __init__(self, values: torch.Tensor):
         self.values = values
+        self.done: torch.cuda.Event | None = None
         if values.is_cuda:
             self.values = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
             self.values.copy_(values, non_blocking=True)
@@ -79,7 +80,7 @@ class Fetch:
             self.done.record()
 
     def array(self) -> np.ndarray:
-        if self.values.is_pinned():
+        if self.done is not None:
             self.done.synchronize()
         return self.values.numpy()
 

@@ -5,12 +5,14 @@ that changes from run to run (times, machines) goes into a table. A number stand
 "reproduced" only if this pipeline computed it; no field is blank.
 """
 
+from types import SimpleNamespace
+
 import pandas as pd
 
 from dctdiff.codec import zigzag
 from dctdiff.cost import gmacs, parameters
 from dctdiff.errors import UserError
-from dctdiff.model import ModelConfig
+from dctdiff.model import ModelConfig, model_config
 
 NOT_RUN = "not run"
 NOT_KNOWN = "not known"
@@ -135,7 +137,7 @@ def cell_row(plan: dict, cell: dict, evaluation: dict | None, evaluations: Evalu
         **measured(evaluation, metric),
         "n": cell["n_images"],
         "JPEG quality": cell["jpeg_quality"],
-        "parameters (M)": f"{parameters(model_config(plan, cell['run'])) / 1e6:.2f}",
+        "parameters (M)": f"{parameters(config_of(plan, cell['run'])) / 1e6:.2f}",
     }
 
 
@@ -316,29 +318,21 @@ def costs_table(plan: dict, evaluations: Evaluations) -> pd.DataFrame:
 
 def reproduced_cost(plan: dict, row: dict, evaluations: Evaluations) -> float | None:
     if row["quantity"] == "parameters (M)":
-        return parameters(model_config(plan, row["run"])) / 1e6
+        return parameters(config_of(plan, row["run"])) / 1e6
     if row["quantity"] == "GMACs":
-        return gmacs(model_config(plan, row["run"]))
+        return gmacs(config_of(plan, row["run"]))
     selection = evaluations["selections"].get(row["run"])
     trained = plan["runs"][row["run"]]["weights"] == "trained"
     return selection["step"] if selection and trained else None
 
 
-def model_config(plan: dict, run_name: str) -> ModelConfig:
+def config_of(plan: dict, run_name: str) -> ModelConfig:
     """The network of a run; eta, which changes no size, is left out."""
     run = plan["runs"][run_name]
-    codec = plan["codecs"][run["codec"]]
-    return ModelConfig(
-        space=codec["space"],
-        resolution=plan["datasets"][run["dataset"]]["crop"]["resolution"],
-        embed_dim=run["embed_dim"],
-        depth=run["depth"],
-        num_heads=run["num_heads"],
-        snr_scale=run["snr_scale"],
-        block_size=codec.get("block_size"),
-        kept_coefficients=codec.get("kept_coefficients"),
-        patch_size=codec.get("patch_size"),
-        class_counts=(1,) * run["num_classes"] if run.get("num_classes") else None,
+    resolution = plan["datasets"][run["dataset"]]["crop"]["resolution"]
+    class_counts = (1,) * run["num_classes"] if run.get("num_classes") else None
+    return model_config(
+        SimpleNamespace(**run), {**plan["codecs"][run["codec"]], "resolution": resolution}, class_counts
     )
 
 
@@ -439,7 +433,7 @@ def training_table(plan: dict, logs: dict[str, list[dict]]) -> pd.DataFrame:
     """What each model is and how far its training came."""
     rows = []
     for name, run in plan["runs"].items():
-        config = model_config(plan, name)
+        config = config_of(plan, name)
         last = logs[name][-1] if name in logs else None
         rows.append(
             {
@@ -450,6 +444,7 @@ def training_table(plan: dict, logs: dict[str, list[dict]]) -> pd.DataFrame:
                 "depth": run["depth"],
                 "parameters (M)": f"{parameters(config) / 1e6:.2f}",
                 "GMACs": f"{gmacs(config):.3f}",
+                "predicts": run["prediction"],
                 "SNR scale": run["snr_scale"],
                 "lr": run["lr"],
                 "batch": run["batch_size"],

@@ -4,20 +4,22 @@ Everything random comes from (seed, step), so the state is only what the optimis
 """
 
 import contextlib
+import dataclasses
 import json
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedType
 
 from dctdiff.codec import DCTCodec, PixelCodec
 from dctdiff.draws import batch_indices, torch_generator
 from dctdiff.errors import UserError
-from dctdiff.execution import RecordedGraph, choose_attention, compiled, compiles, precision
+from dctdiff.execution import RecordedGraph, choose_attention, compiled, compiles, precision, records
 from dctdiff.files import replacing, write_text
 from dctdiff.hardware import default_device, device_name
 from dctdiff.loss import PredictionLoss
@@ -33,128 +35,152 @@ class Interrupted(UserError):
     """The run was asked to stop; its state is saved."""
 
 
+@dataclasses.dataclass
+class Progress:
+    """How far a run is; part of its state."""
+
+    loss_sum: torch.Tensor  # of the steps since the last line of the log, on the device of the run
+    n_losses: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    log: list[str] = dataclasses.field(default_factory=list)
+
+    def add(self, loss: torch.Tensor) -> None:
+        self.step += 1
+        self.loss_sum += loss
+        self.n_losses += 1
+
+    def mean_loss(self) -> float:
+        return self.loss_sum.item() / self.n_losses
+
+    def end_line(self, line: str) -> None:
+        self.log.append(line)
+        self.loss_sum.zero_()
+        self.n_losses = 0
+
+
+class Learner:
+    """What a step of training changes (network, optimiser, averaged weights), and the step."""
+
+    def __init__(
+        self, run: Run, config: ModelConfig, weights: list[float], accelerator: Accelerator, saved: dict | None
+    ):
+        device = accelerator.device
+        self.run = run
+        self.accelerator = accelerator
+        self.codec = config.codec()
+        self.loss = PredictionLoss(config.schedule(), config.prediction, torch.tensor(weights, device=device))
+        self.network = config.network()
+        self.network.initialise(torch_generator(run.seed, "weights", 0), run.skip_bias_std)
+        self.network.gradient_checkpointing = run.gradient_checkpointing
+        self.network.to(device)
+        choose_attention(self.network, run, device)
+        self.ema = {name: weight.detach().clone() for name, weight in self.network.state_dict().items()}
+        optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=run.lr, weight_decay=run.weight_decay, betas=tuple(run.betas), fused=True
+        )
+        if saved is not None:
+            self.network.load_state_dict(saved["network"])
+            optimizer.load_state_dict(saved["optimizer"])
+            self.ema = saved["ema"]
+        # A recorded step has no room for a sum over processes, nor for fp16's decision to skip a step.
+        alone = accelerator.distributed_type == DistributedType.NO
+        self.recordable = records(run, device) and alone and accelerator.scaler is None
+        make_recordable(optimizer, self.recordable, device)
+        self.wrapped, self.optimizer = accelerator.prepare(self.network, optimizer)
+        if saved is not None and accelerator.scaler is not None:
+            accelerator.scaler.load_state_dict(saved["scaler"])
+        self.predict = compiled(self.wrapped) if compiles(run, device) else self.wrapped
+        self.live = self.network.state_dict()  # the tensors that the optimiser changes in place
+
+    def optimise(self, images: torch.Tensor, flip: torch.Tensor, *drawn: torch.Tensor) -> torch.Tensor:
+        """A step on a batch of ``training_batch``; ``drawn``: eps, t (and labels). Returns this process's loss."""
+        batch = (encoded(self.codec, images, flip), *drawn)
+        self.optimizer.zero_grad(set_to_none=True)
+        total = torch.zeros((), device=images.device)
+        parts = list(zip(*(values.chunk(self.run.accumulation_steps) for values in batch), strict=True))
+        for number, part in enumerate(parts, start=1):
+            last = number == len(parts)  # only then processes add up their gradients
+            with contextlib.nullcontext() if last else self.accelerator.no_sync(self.wrapped):
+                loss = self.loss(self.predict, *part) / len(parts)
+                self.accelerator.backward(loss)
+            total += loss.detach()
+        self.optimizer.step()
+        update_ema(self.ema, self.live, self.run.ema_rate)
+        return total
+
+    def state(self) -> dict:
+        scaler = self.accelerator.scaler
+        return {
+            "network": self.network.state_dict(),
+            "ema": self.ema,
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": {} if scaler is None else scaler.state_dict(),
+        }
+
+
 def train(
     run: Run,
     config: ModelConfig,
     weights: list[float],  # of the loss, one per value of a token; [1.0] for none
-    images: np.ndarray,  # (N, R, R, 3) uint8
+    images: np.ndarray,  # (N, R, R, 3) uint8, may be a memory map
     labels: np.ndarray | None,  # (N,) int64 if the model is conditional
     state_folder: Path,  # holds the latest state, the candidates and a copy of the log
     stop: Callable[[], bool],  # asked after each step
 ) -> tuple[dict[str, torch.Tensor], list[str]]:
     """Returns the EMA weights after ``run.train_steps`` and the lines of the log."""
-    # Build.
-    device = default_device()
-    arithmetic = precision(run, device)
-    accelerator = Accelerator(mixed_precision=PRECISION[arithmetic], cpu=device.type == "cpu")
+    arithmetic = precision(run, default_device())
+    accelerator = Accelerator(mixed_precision=PRECISION[arithmetic], cpu=default_device().type == "cpu")
+    device, writes = accelerator.device, accelerator.is_main_process
     check_processes(run, accelerator.num_processes)
     if len(images) < run.batch_size:
         raise UserError(f"batch_size is {run.batch_size}, but there are only {len(images)} images; lower it")
-    device = accelerator.device
-    codec = config.codec()
-    network = config.network()
-    network.initialise(torch_generator(run.seed, "weights", 0), run.skip_bias_std)
-    network.gradient_checkpointing = run.gradient_checkpointing
-    network = network.to(device)
-    choose_attention(network, run, device)
-    ema = {name: weight.detach().clone() for name, weight in network.state_dict().items()}
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=run.lr, weight_decay=run.weight_decay, betas=tuple(run.betas), fused=True
-    )
-    loss_function = PredictionLoss(config.schedule(), config.prediction, torch.tensor(weights, device=device))
-    state = {"step": 0, "seconds": 0.0, "loss_sum": torch.zeros((), device=device), "n_losses": 0, "log": []}
-
-    # Resume.
     saved = load_state(state_folder, run.train_steps, device)
-    if saved is not None:
-        network.load_state_dict(saved["network"])
-        optimizer.load_state_dict(saved["optimizer"])
-        ema = saved["ema"]
-        state = saved["progress"]
-    # A recorded step has no room for a sum over processes, nor for fp16's decision to skip a step.
-    recorded = compiles(run, device) and device.type == "cuda" and run.processes == 1 and arithmetic != "fp16"
-    make_recordable(optimizer, recorded, device)
-    wrapped, optimizer = accelerator.prepare(network, optimizer)
-    if saved is not None and accelerator.scaler is not None:
-        accelerator.scaler.load_state_dict(saved["scaler"])
-    call = compiled(wrapped) if compiles(run, device) else wrapped
-    if accelerator.is_main_process:
-        write_text(state_folder / "log.jsonl", "".join(state["log"]))  # to follow a run; the state counts
+    learner = Learner(run, config, weights, accelerator, saved)
+    state = Progress(**saved["progress"]) if saved else Progress(torch.zeros((), device=device))
+    if writes:
+        write_text(state_folder / "log.jsonl", "".join(state.log))  # to follow a run; the state counts
 
-    def save() -> None:
-        check_finite(state["step"], state_folder, state["loss_sum"], *ema.values())
-        if accelerator.is_main_process:
-            scaler = accelerator.scaler.state_dict() if accelerator.scaler is not None else {}
-            save_state(
-                state_folder,
-                {"network": network.state_dict(), "ema": ema, "optimizer": optimizer.state_dict(),
-                 "scaler": scaler, "progress": state},
-            )  # fmt: skip
-
-    live = network.state_dict()  # the tensors that the optimiser changes in place
-
-    def optimise(images: torch.Tensor, flip: torch.Tensor, *drawn: torch.Tensor) -> torch.Tensor:
-        """One step on this process's part of a batch; ``drawn``: eps, t (and labels). Returns the loss."""
-        batch = (encoded(codec, images, flip), *drawn)
-        optimizer.zero_grad(set_to_none=True)
-        total = torch.zeros((), device=device)
-        parts = list(zip(*(values.chunk(run.accumulation_steps) for values in batch), strict=True))
-        for number, part in enumerate(parts, start=1):
-            with contextlib.nullcontext() if number == len(parts) else accelerator.no_sync(wrapped):
-                loss = loss_function(call, *part) / len(parts)
-                accelerator.backward(loss)
-            total += loss.detach()
-        optimizer.step()
-        update_ema(ema, live, run.ema_rate)
-        return total
-
-    optimise = RecordedGraph(optimise) if recorded else optimise
-
-    bar = progress("train", run.train_steps, "steps", initial=state["step"])
-    bar.disable = not accelerator.is_main_process
+    optimise = RecordedGraph(learner.optimise) if learner.recordable else learner.optimise
     local = slice_of_process(run.batch_size, accelerator)
-    loaded = loaded_batches(run, local, state["step"], images, labels, pinned=device.type == "cuda")
-    started = time.monotonic()
-    while state["step"] < run.train_steps:
-        set_learning_rate(optimizer, learning_rate(run, state["step"]))
-        loss = optimise(*training_batch(run, state["step"], local, *next(loaded), codec.shape, device))
+    loaded = loaded_batches(run, local, state.step, images, labels, pinned=device.type == "cuda")
+    bar = progress("train", run.train_steps, "steps", initial=state.step)
+    bar.disable = not writes
+    with contextlib.closing(loaded), contextlib.closing(bar):
+        started = time.monotonic()
+        while state.step < run.train_steps:
+            pixels, y = next(loaded)
+            batch = training_batch(run, state.step, local, pixels, y, learner.codec.shape, device)
+            set_learning_rate(learner.optimizer, learning_rate(run, state.step))
+            state.add(accelerator.reduce(optimise(*batch), "mean"))
+            bar.update()
+            at_line = state.step % run.log_steps == 0
+            at_candidate = bool(run.candidate_steps) and state.step % run.candidate_steps == 0
+            finished = state.step == run.train_steps
+            stopping = any_process(accelerator, stop, at_line)
+            at_checkpoint = state.step % run.checkpoint_steps == 0 or finished or stopping
+            if at_line or at_candidate or at_checkpoint:
+                kept = learner.ema.values() if at_candidate or at_checkpoint else ()
+                check_finite(state.step, state_folder, state.loss_sum, *kept)  # waits for the GPU
+                state.seconds += time.monotonic() - started
+                started = time.monotonic()
 
-        # Account.
-        state["step"] += 1
-        state["loss_sum"] += accelerator.reduce(loss, "mean")
-        state["n_losses"] += 1
-        finished = state["step"] == run.train_steps
-        if state["step"] % run.log_steps == 0:
-            check_finite(state["step"], state_folder, state["loss_sum"])  # waits for the GPU
-            state["seconds"] += time.monotonic() - started
-            started = time.monotonic()
-            state["log"].append(log_line(run, state, device))
-            if accelerator.is_main_process:
-                with open(state_folder / "log.jsonl", "a", encoding="utf-8") as file:
-                    file.write(state["log"][-1])
-            bar.set_postfix_str(f"loss {state['loss_sum'].item() / state['n_losses']:.4f}", refresh=False)
-            state["loss_sum"].zero_()
-            state["n_losses"] = 0
-        bar.update()
-
-        # Save: the candidate first, so that a state has all candidates up to its step.
-        if run.candidate_steps and state["step"] % run.candidate_steps == 0:
-            check_finite(state["step"], state_folder, state["loss_sum"], *ema.values())
-            if accelerator.is_main_process:
-                save_model(candidate_path(state_folder, state["step"]), ema, config)
-        stopping = any_process(accelerator, stop, state["step"] % run.log_steps == 0)
-        if state["step"] % run.checkpoint_steps == 0 or finished or stopping:
-            state["seconds"] += time.monotonic() - started
-            started = time.monotonic()
-            save()
-        if stopping and not finished:
-            raise Interrupted(f"stopped after step {state['step']}; the same command goes on from there")
-    bar.close()
-    loaded.close()
+            if at_line:
+                bar.set_postfix_str(f"loss {state.mean_loss():.4f}", refresh=False)
+                state.end_line(log_line(run, state, device))
+                if writes:
+                    with open(state_folder / "log.jsonl", "a", encoding="utf-8") as file:
+                        file.write(state.log[-1])
+            # The candidate first, so that a state has all candidates up to its step.
+            if at_candidate and writes:
+                save_model(candidate_path(state_folder, state.step), learner.ema, config)
+            if at_checkpoint and writes:
+                save_state(state_folder, {**learner.state(), "progress": vars(state)})
+            if stopping and not finished:
+                raise Interrupted(f"stopped after step {state.step}; the same command goes on from there")
     accelerator.wait_for_everyone()
     accelerator.free_memory()
-    unfinished_line = [log_line(run, state, device)] if state["n_losses"] else []
-    return ema, [*state["log"], *unfinished_line]
+    return learner.ema, [*state.log, *([log_line(run, state, device)] if state.n_losses else [])]
 
 
 def check_processes(run: Run, found: int) -> None:
@@ -189,10 +215,11 @@ def loaded_batches(
         return (batch.pin_memory(), y if y is None else y.pin_memory()) if pinned else (batch, y)
 
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(load, first_step)
+        waiting = deque(pool.submit(load, step) for step in range(first_step, run.train_steps)[:1])
         for step in range(first_step, run.train_steps):
-            batch = waiting.result()
-            waiting = pool.submit(load, step + 1)
+            batch = waiting.popleft().result()
+            if step + 1 < run.train_steps:
+                waiting.append(pool.submit(load, step + 1))
             yield batch
 
 
@@ -284,14 +311,14 @@ def check_finite(step: int, folder: Path, *tensors: torch.Tensor) -> None:
     raise UserError(f"the loss is not finite at step {step}; {last}; lower lr or use another mixed_precision")
 
 
-def log_line(run: Run, state: dict, device: torch.device) -> str:
+def log_line(run: Run, state: Progress, device: torch.device) -> str:
     """JSON of the mean loss since the last line that fell on a multiple of log_steps."""
     line = {
-        "step": state["step"],
-        "images": state["step"] * run.batch_size,
-        "loss": state["loss_sum"].item() / state["n_losses"],
-        "lr": learning_rate(run, state["step"] - 1),
-        "seconds": round(state["seconds"], 3),
+        "step": state.step,
+        "images": state.step * run.batch_size,
+        "loss": state.mean_loss(),
+        "lr": learning_rate(run, state.step - 1),
+        "seconds": round(state.seconds, 3),
         "precision": precision(run, device),
         "device": device_name(device),
     }

@@ -29,14 +29,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("device", choices=("cpu", "cuda"))
     parser.add_argument("--out", required=True)
-    device = parser.parse_args().device
+    arguments = parser.parse_args()
+    device = arguments.device
     torch.set_num_threads(1)
     sizes = []
     for resolution, block_size, kept in SIZES:
         n_images = {"cpu": CPU_BYTES, "cuda": GPU_BYTES}[device] // (3 * resolution**2)
         measured = rates(DCTCodec(resolution, block_size, kept, eta=250.0), n_images, device)
         sizes.append({"resolution": resolution, "block_size": block_size, "kept_coefficients": kept, **measured})
-    write_result({"sizes": sizes})
+    write_result(arguments.out, {"sizes": sizes})
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def crops(n_images: int) -> np.ndarray:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", required=True)
-    parser.parse_args()
+    out = parser.parse_args().out
     images, device = crops(N_IMAGES), default_device()
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "images.zip"
@@ -51,6 +51,7 @@ def main() -> None:
     cpu = torch.device("cpu")
     exact = frechet_distance(fit(load_extractor(NAME, RESOLUTION, cpu).features(some, cpu, lambda n: None)), gaussian)
     write_result(
+        out,
         {
             "n_images": N_IMAGES,
             "extractor": NAME,
@@ -60,7 +61,7 @@ def main() -> None:
             "distance_of_some": here,
             "distance_of_some_cpu_float32": exact,
             "relative_difference": abs(here / exact - 1),
-        }
+        },
     )
 
 

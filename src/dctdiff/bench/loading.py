@@ -29,13 +29,13 @@ def images_per_second(run, resolution: int, device: torch.device) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", required=True)
-    parser.parse_args()
+    out = parser.parse_args().out
     suite, rates = paper_suite(), {}
     for run in suite.runs.values():
         if run.dataset not in rates:
             run = run.model_copy(update={"train_steps": STEPS + 1})
             rates[run.dataset] = images_per_second(run, suite.datasets[run.dataset].crop.resolution, default_device())
-    write_result({"images_per_second": rates})
+    write_result(out, {"images_per_second": rates})
 
 
 if __name__ == "__main__":

@@ -1,10 +1,8 @@
 """Clocks, and the one file that a benchmark writes."""
 
 import statistics
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
@@ -79,6 +77,6 @@ def kernel_milliseconds(profiler: torch.profiler.profile, steps: int) -> dict[st
     return totals
 
 
-def write_result(result: dict) -> None:
-    """Write ``result`` and what it was measured with to the file that the command line names last."""
-    write_json(Path(sys.argv[-1]), {**result, "date": time.strftime("%Y-%m-%d"), "versions": versions()})
+def write_result(path: str, result: dict) -> None:
+    """Write ``result`` and what it was measured with."""
+    write_json(path, {**result, "date": time.strftime("%Y-%m-%d"), "versions": versions()})

@@ -101,8 +101,8 @@ def main() -> None:
     import_torchvision()
     if arguments.subjects == ["codec"]:
         torch.set_num_threads(1)
-        return write_result({"sizes": [{"resolution": size[0], **codec_rates(*size)} for size in SIZES]})
-    write_result({"models": [{"run": name, **network_rates(name)} for name in arguments.subjects]})
+        return write_result(arguments.out, {"sizes": [{"resolution": size[0], **codec_rates(*size)} for size in SIZES]})
+    write_result(arguments.out, {"models": [{"run": name, **network_rates(name)} for name in arguments.subjects]})
 
 
 if __name__ == "__main__":

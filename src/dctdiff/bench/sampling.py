@@ -10,7 +10,7 @@ import torch
 from dctdiff.archive import write_archive
 from dctdiff.bench.measuring import gpu_seconds, write_result
 from dctdiff.bench.shapes import SAMPLED, forward_flops, run_and_config
-from dctdiff.execution import noise_prediction, precision
+from dctdiff.execution import precision, prepared_for_sampling
 from dctdiff.params.sample import Cell
 from dctdiff.stages.sample import file_names, generate
 
@@ -38,7 +38,7 @@ def measured(name: str) -> dict:
         short = seconds_of(batch_size, folder)
         seconds = seconds_of(cell.n_images, folder) - short  # without recording, which a long run does once
     with torch.inference_mode():
-        predict = noise_prediction(network, cell)
+        predict = prepared_for_sampling(network, cell)
         x, t = torch.randn(batch_size, *config.codec().shape, device=device), torch.rand(batch_size, device=device)
         network_seconds = gpu_seconds(lambda: predict(x, t))
     rate = (cell.n_images - batch_size) * NFE / seconds
@@ -58,7 +58,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="+", help="of the paper suite")
     parser.add_argument("--out", required=True)
-    write_result({"models": [measured(name) for name in parser.parse_args().runs]})
+    arguments = parser.parse_args()
+    write_result(arguments.out, {"models": [measured(name) for name in arguments.runs]})
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dctdiff.cost import gmacs
-from dctdiff.model import ModelConfig
+from dctdiff.model import ModelConfig, model_config
 from dctdiff.params.suite import Suite, read_params
 from dctdiff.params.train import Run
 
@@ -25,22 +25,10 @@ def paper_suite() -> Suite:
 def run_and_config(name: str, **changes) -> tuple[Run, ModelConfig]:
     """A run of the paper suite with ``changes``, and its model; eta only scales the values."""
     suite = paper_suite()
-    run = suite.runs[name].model_copy(update=changes)
-    codec = suite.codecs[run.codec]
-    config = ModelConfig(
-        space=codec.space,
-        resolution=suite.datasets[run.dataset].crop.resolution,
-        block_size=codec.block_size,
-        kept_coefficients=codec.kept_coefficients,
-        patch_size=codec.patch_size,
-        eta=250.0 if codec.space == "dct" else None,
-        embed_dim=run.embed_dim,
-        depth=run.depth,
-        num_heads=run.num_heads,
-        snr_scale=run.snr_scale,
-        class_counts=(1,) * run.num_classes if run.num_classes else None,
-    )
-    return run, config
+    run = Run.model_validate({**suite.runs[name].model_dump(exclude_none=True), **changes})
+    resolution = suite.datasets[run.dataset].crop.resolution
+    statistics = {**suite.codecs[run.codec].model_dump(), "resolution": resolution, "eta": 250.0}
+    return run, model_config(run, statistics, (1,) * run.num_classes if run.num_classes else None)
 
 
 def n_tokens(config: ModelConfig) -> int:

@@ -5,8 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from dctdiff.files import read_json
-
-NONE = "n/a"
+from dctdiff.tables import NONE
 
 
 def read_results(folder: Path) -> dict[str, dict]:
@@ -26,14 +25,26 @@ def build_tables(results: dict[str, dict]) -> dict[str, str]:
         tables["step"] = step_table(results)
     if "sampling" in results:
         tables["sampling"] = sampling_table(results)
-    if {"start-cold", "start-warm", "features", "loading"} & results.keys():
+    if {"start", "features", "loading"} & results.keys():
         tables["more"] = more_table(results)
     return {name: table.to_markdown(index=False, disable_numparse=True) for name, table in tables.items()}
 
 
+def partner(results: dict[str, dict], name: str, other: str) -> dict:
+    """The result ``name`` if it was measured on the machine of ``other``; else nothing compares."""
+    if name not in results or results[name]["versions"] != results[other]["versions"]:
+        return {}
+    return results[name]
+
+
+def by_run(models: list[dict]) -> dict[str, dict]:
+    return {model["run"]: model for model in models}
+
+
 def codec_table(results: dict[str, dict]) -> pd.DataFrame:
     """Images per second of one CPU core."""
-    official = {size["resolution"]: size for size in results.get("official-codec", {"sizes": []})["sizes"]}
+    official = partner(results, "official-codec", "codec").get("sizes", [])
+    official = {size["resolution"]: size for size in official}
     rows = []
     for size in results["codec"]["sizes"]:
         row = size_columns(size)
@@ -48,7 +59,7 @@ def codec_table(results: dict[str, dict]) -> pd.DataFrame:
 
 def codec_gpu_table(results: dict[str, dict]) -> pd.DataFrame:
     """Images per second, and the least bytes that must move beside the bandwidth of a copy."""
-    bandwidth = results.get("ceilings", {}).get("copy_tb_s")
+    bandwidth = partner(results, "ceilings", "codec-gpu").get("copy_tb_s")
     rows = []
     for size in results["codec-gpu"]["sizes"]:
         row = size_columns(size)
@@ -65,8 +76,8 @@ def size_columns(size: dict) -> dict[str, int]:
 
 
 def training_table(results: dict[str, dict]) -> pd.DataFrame:
-    official = {model["run"]: model for model in results.get("official", {"models": []})["models"]}
-    peak = results.get("ceilings", {}).get("matrix_tflop_s")
+    official = by_run(partner(results, "official", "training").get("models", []))
+    peak = partner(results, "ceilings", "training").get("matrix_tflop_s")
     rows = []
     for name, result in results.items():
         if not name.startswith("training"):
@@ -103,8 +114,8 @@ def step_table(results: dict[str, dict]) -> pd.DataFrame:
 
 
 def sampling_table(results: dict[str, dict]) -> pd.DataFrame:
-    official = {model["run"]: model for model in results.get("official", {"models": []})["models"]}
-    peak = results.get("ceilings", {}).get("matrix_tflop_s")
+    official = by_run(partner(results, "official", "sampling").get("models", []))
+    peak = partner(results, "ceilings", "sampling").get("matrix_tflop_s")
     rows = []
     for model in results["sampling"]["models"]:
         theirs = official.get(model["run"], {}).get("network_evaluations_per_second")
@@ -126,11 +137,11 @@ def sampling_table(results: dict[str, dict]) -> pd.DataFrame:
 
 def more_table(results: dict[str, dict]) -> pd.DataFrame:
     rows = []
-    for name, label in (("start-cold", "empty"), ("start-warm", "full")):
-        if name in results:
-            (model,) = results[name]["models"]
-            seconds = model["first_step_seconds"]
-            rows.append((f"{model['run']}: first step, cache of the compiler {label}", f"{seconds:.0f} s"))
+    if "start" in results:
+        start = results["start"]
+        for state in ("empty", "full"):
+            seconds = start[f"first_step_seconds_{state}_cache"]
+            rows.append((f"{start['run']}: first step, cache of the compiler {state}", f"{seconds:.0f} s"))
     if "features" in results:
         found = results["features"]
         what = f"features of {found['n_images']:,} images of 32 pixels and the distance"

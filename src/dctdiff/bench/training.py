@@ -74,10 +74,9 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", help="of the paper suite")
     parser.add_argument("--out", required=True)
     changes = vars(parser.parse_args())
-    del changes["out"]
-    runs, batch_size = changes.pop("runs"), changes.pop("batch_size")
+    out, runs, batch_size = (changes.pop(name) for name in ("out", "runs", "batch_size"))
     # One after the other in one process: only the first has the start of Python and CUDA in its first step.
-    write_result({"models": [measured(name, batch_size or TRAINED[name], changes) for name in runs]})
+    write_result(out, {"models": [measured(name, batch_size or TRAINED[name], changes) for name in runs]})
 
 
 if __name__ == "__main__":

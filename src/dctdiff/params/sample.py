@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dctdiff.params.execution import Execution
 from dctdiff.params.slice import Count, Name, Seed
@@ -23,3 +23,9 @@ class Cell(Execution):
     jpeg_quality: int = Field(ge=1, le=95, description="JPEG quality of the generated images")
     seed: Seed = Field(description="seed of the noise and of the labels")
     processes: Count = Field(1, description="processes (GPUs) that share the images")
+
+    @model_validator(mode="after")
+    def each_process_has_an_image(self):
+        if self.processes > self.n_images:
+            raise ValueError(f"processes is {self.processes}, but there are only {self.n_images} images to share")
+        return self

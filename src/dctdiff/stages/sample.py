@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from accelerate import PartialState
 
-from dctdiff.archive import encode_jpeg, read_entries, write_archive, write_grid
+from dctdiff.archive import coding_threads, encode_jpeg, read_entries, write_archive, write_grid
 from dctdiff.command import parse_command, run_stage
 from dctdiff.errors import UserError
 from dctdiff.execution import precision
@@ -44,8 +44,9 @@ def generate(
     network, config: ModelConfig, cell: Cell, names: dict[int, str], indices: Sequence[int]
 ) -> Iterator[tuple[str, bytes]]:
     batches = sample_images(network, config, cell.sampler, cell.nfe, cell.seed, indices, cell.batch_size, cell)
+    threads = coding_threads(config.resolution)
     encoded = deque()  # of at most two batches: one is written while the next is generated
-    with progress("sample", len(indices), "images") as bar, ThreadPoolExecutor() as pool:
+    with progress("sample", len(indices), "images") as bar, ThreadPoolExecutor(threads) as pool:
         for batch, images in batches:
             encoded.append((batch, pool.map(encode_jpeg, images, itertools.repeat(cell.jpeg_quality))))
             if len(encoded) == 2:

@@ -18,6 +18,7 @@ from dctdiff.archive import decode_image, encode_jpeg
 from dctdiff.closure import code_fingerprint
 from dctdiff.command import parse_command, run_stage
 from dctdiff.errors import UserError
+from dctdiff.execution import precision
 from dctdiff.features import Extractor, load_extractor
 from dctdiff.files import existing, read_json, replacing, sha256, write_json
 from dctdiff.frechet import Gaussian, Moments, frechet_distance
@@ -29,7 +30,8 @@ from dctdiff.sampling import sample_images
 from dctdiff.stages.evaluate import load_reference
 
 MODULE = "dctdiff.stages.select"
-NOT_IN_VALUE = ROUNDING_ONLY | {"reference", "sample_batch_size", "batch_size"}  # the reference's file counts
+# Of the reference its file counts, of mixed_precision what it comes to here.
+NOT_IN_VALUE = ROUNDING_ONLY | {"mixed_precision", "reference", "sample_batch_size", "batch_size"}
 
 
 def candidates_in(folder: str) -> dict[Path, int | None]:
@@ -44,6 +46,7 @@ def fingerprint(params: SelectionSet, reference_sha256: str) -> str:
     """What the value of a checkpoint depends on beside its weights."""
     identity = {
         "params": params.model_dump(exclude=NOT_IN_VALUE),
+        "precision": precision(params, dctdiff.hardware.default_device()),
         "reference_sha256": reference_sha256,
         "code": code_fingerprint(MODULE),
     }
@@ -125,7 +128,8 @@ def main() -> None:
             "candidates": [
                 {"step": step, "value": values[path], "weights_sha256": digests[path]} for path, step in steps.items()
             ],
-            **params.model_dump(include={"sampler", "nfe", "n_images", "jpeg_quality", "seed"}),
+            **params.model_dump(include={"sampler", "nfe", "n_images", "jpeg_quality", "seed", "mixed_precision"}),
+            "precision": precision(params, dctdiff.hardware.default_device()),
             "protocol": {**protocol, "reference_sha256": sha256(paths.reference_file)},
         },
     )

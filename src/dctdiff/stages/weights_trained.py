@@ -18,7 +18,9 @@ from dctdiff.closure import code_fingerprint
 from dctdiff.codec import zigzag
 from dctdiff.command import parse_command, run_stage
 from dctdiff.errors import UserError
+from dctdiff.execution import precision
 from dctdiff.files import read_json, sha256, write_text
+from dctdiff.hardware import default_device
 from dctdiff.launch import process_rank, relaunch_with
 from dctdiff.model import ModelConfig, model_config, save_model, write_checkpoints
 from dctdiff.packing import open_pixels
@@ -55,7 +57,8 @@ def token_weights(config: ModelConfig, statistics: dict) -> list[float]:
 def fingerprint(run: Run, config: ModelConfig, weights: list[float], images_sha256: str) -> str:
     """What defines the run: its params, the codec, the loss weights, the images and the code."""
     identity = {
-        "run": run.model_dump(exclude=NOT_IN_FINGERPRINT),
+        "run": run.model_dump(exclude=NOT_IN_FINGERPRINT | {"mixed_precision"}),
+        "precision": precision(run, default_device()),
         "model": dataclasses.asdict(config),
         "weights": weights,
         "images_sha256": images_sha256,
