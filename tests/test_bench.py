@@ -78,7 +78,7 @@ def test_tables_say_what_was_not_measured():
     size = {"resolution": 32, "block_size": 2, "kept_coefficients": 4}
     size |= {"encode_images_per_second": 64_000.0, "decode_images_per_second": 120_000.0}
     size |= {"encode_gb_per_second": 1500.0, "decode_gb_per_second": 30.0}
-    here = {"versions": {"device": "this"}}
+    here = {"versions": {"device": "this GPU", "torch": "2.0"}, "date": "2026-01-01"}
     results = {"codec": {"sizes": [size], **here}, "training": {"models": [MODEL], **here}}
     tables = build_tables(results)
     assert tables.keys() == {"codec", "training", "step"}
@@ -91,12 +91,8 @@ def test_tables_say_what_was_not_measured():
     results["official"] = {"models": [{"run": "m", "training_images_per_second": 2000.0}], **here}
     results["codec-gpu"] = results["codec"]
     results["ceilings"] = {"matrix_tflop_s": 600.0, "copy_tb_s": 3.0, **here}
-    results["start"] = {
-        "run": "m",
-        "first_step_seconds_empty_cache": 31.6,
-        "first_step_seconds_full_cache": 9.0,
-        **here,
-    }
+    start = {"run": "m", "first_step_seconds_empty_cache": 31.6, "first_step_seconds_full_cache": 9.0}
+    results["start"] = {**start, **here}
     tables = build_tables(results)
     codec = [cell.strip() for cell in tables["codec"].splitlines()[2].split("|")]
     assert codec[4:10] == ["64,000", "640", "100", "120,000", "60,000", "2.00"]
@@ -104,7 +100,11 @@ def test_tables_say_what_was_not_measured():
     training = [cell.strip() for cell in tables["training"].splitlines()[2].split("|")]
     assert training[1:10] == ["m", "bf16", "256", "6,000", "2,000", "3.00", "300", "50 %", "0.4 %"]
     assert "32 s" in tables["more"]
+    assert tables["step"].endswith("Measured on: this GPU, torch 2.0, 2026-01-01.")
 
-    results["official"]["versions"] = {"device": "another"}  # numbers of two machines do not compare
+    results["official"]["versions"] = {
+        "device": "another GPU",
+        "torch": "2.0",
+    }  # numbers of two machines do not compare
     training = [cell.strip() for cell in build_tables(results)["training"].splitlines()[2].split("|")]
     assert training[4:7] == ["6,000", "n/a", "n/a"]

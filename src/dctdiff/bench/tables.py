@@ -14,20 +14,27 @@ def read_results(folder: Path) -> dict[str, dict]:
 
 
 def build_tables(results: dict[str, dict]) -> dict[str, str]:
-    """Name -> Markdown, of the tables whose benchmarks have run."""
+    """Name -> Markdown, with what it was measured on, of the tables whose benchmarks have run."""
+    makers = {  # and the benchmarks of which one must have run
+        "codec": (codec_table, ("codec",)),
+        "codec-gpu": (codec_gpu_table, ("codec-gpu",)),
+        "training": (training_table, ("training",)),
+        "step": (step_table, ("training",)),
+        "sampling": (sampling_table, ("sampling",)),
+        "more": (more_table, ("start", "features", "loading")),
+    }
     tables = {}
-    if "codec" in results:
-        tables["codec"] = codec_table(results)
-    if "codec-gpu" in results:
-        tables["codec-gpu"] = codec_gpu_table(results)
-    if "training" in results:
-        tables["training"] = training_table(results)
-        tables["step"] = step_table(results)
-    if "sampling" in results:
-        tables["sampling"] = sampling_table(results)
-    if {"start", "features", "loading"} & results.keys():
-        tables["more"] = more_table(results)
-    return {name: table.to_markdown(index=False, disable_numparse=True) for name, table in tables.items()}
+    for name, (make, benchmarks) in makers.items():
+        found = [results[benchmark] for benchmark in benchmarks if benchmark in results]
+        if found:
+            table = make(results).to_markdown(index=False, disable_numparse=True)
+            tables[name] = f"{table}\n\n{measured_on(found)}"
+    return tables
+
+
+def measured_on(results: list[dict]) -> str:
+    lines = {f"{r['versions']['device']}, torch {r['versions']['torch']}, {r['date']}" for r in results}
+    return f"Measured on: {'; '.join(sorted(lines))}."
 
 
 def partner(results: dict[str, dict], name: str, other: str) -> dict:
