@@ -17,7 +17,7 @@ LARGE = ["ffhq512-dctdiff-m", "--batch_size", "128"]
 
 def benchmarks(has_gpu: bool, official: str | None) -> dict[str, list[str]]:
     """Name -> module and arguments, without the file to write. ``official``: a checkout of the authors' code."""
-    found = {"codec": ["codec", "cpu"], "loading": ["loading"]}
+    found = {"codec": ["codec", "cpu"], "loading": ["loading"], "rounding": ["rounding"]}
     if official:
         found["official-codec"] = ["official", official, "codec"]
     if not has_gpu:

@@ -21,7 +21,7 @@ def build_tables(results: dict[str, dict]) -> dict[str, str]:
         "training": (training_table, ("training",)),
         "step": (step_table, ("training",)),
         "sampling": (sampling_table, ("sampling",)),
-        "more": (more_table, ("start", "features", "loading")),
+        "more": (more_table, ("start", "features", "loading", "rounding")),
     }
     tables = {}
     for name, (make, benchmarks) in makers.items():
@@ -157,6 +157,9 @@ def more_table(results: dict[str, dict]) -> pd.DataFrame:
     if "loading" in results:
         for dataset, rate in results["loading"]["images_per_second"].items():
             rows.append((f"{dataset}: images loaded by the thread", f"{whole(rate)} images/s"))
+    if "rounding" in results:
+        for way, distance in results["rounding"]["relative_distance"].items():
+            rows.append((f"prediction in {way}: distance to float32, of its length", f"{distance:.1e}"))
     return pd.DataFrame(rows, columns=["what", "measured"])
 
 
