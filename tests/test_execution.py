@@ -15,7 +15,7 @@ from dctdiff.model import ModelConfig
 from dctdiff.params.execution import Execution
 from dctdiff.params.train import Run
 from dctdiff.sampling import sample_images
-from dctdiff.uvit import gelu_linear_bf16
+from dctdiff.uvit import gelu_linear
 
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 CPU = torch.device("cpu")
@@ -224,4 +224,13 @@ def test_gelu_as_one_kernel_is_within_the_rounding_of_bf16():
     x = torch.randn(3, 5, 16, generator=torch.Generator().manual_seed(0))
     expected = torch.nn.functional.gelu(layer(x))
     with torch.no_grad():
-        assert (gelu_linear_bf16(x, layer).float() - expected).norm() < 0.01 * expected.norm()
+        assert (gelu_linear(x, layer, torch.bfloat16).float() - expected).norm() < 0.01 * expected.norm()
+
+
+def test_samples_that_are_not_finite_are_an_error():
+    network = CONFIG.network()
+    network.initialise(torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        network.decoder_pred.bias[3] = torch.inf
+    with pytest.raises(UserError, match="samples are not finite in float32; use another mixed_precision"):
+        list(sample_images(network, CONFIG, "ddim", 2, 1, range(2), 2))

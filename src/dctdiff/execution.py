@@ -17,11 +17,13 @@ WARM_UP_CALLS = 3
 
 
 def precision(execution: Execution, device: torch.device) -> str:
-    """float32, bf16 or fp16; auto is bf16 where a GPU computes in it."""
+    """float32, bf16 or fp16; auto is float32 unless a GPU computes in ``execution.auto_precision``."""
     if execution.mixed_precision != "auto":
         return execution.mixed_precision
-    has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return "bf16" if has_bf16 else "float32"
+    if device.type != "cuda":
+        return "float32"
+    is_fast = execution.auto_precision == "fp16" or torch.cuda.is_bf16_supported(including_emulation=False)
+    return execution.auto_precision if is_fast else "float32"
 
 
 def compiles(execution: Execution, device: torch.device) -> bool:

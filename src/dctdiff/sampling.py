@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from dctdiff.draws import label_per_image, normal_per_image, normal_streams
-from dctdiff.execution import compiles, prepared_for_sampling
+from dctdiff.errors import UserError
+from dctdiff.execution import compiles, precision, prepared_for_sampling
 from dctdiff.model import ModelConfig
 from dctdiff.params.execution import Execution
 from dctdiff.samplers import SAMPLERS
@@ -48,23 +49,33 @@ def sample_images(
         noise = normal_per_image(seed, "noise", batch, codec.shape).to(device)
         return SAMPLERS[sampler](predict_noise, noise, schedule, nfe, lambda: draw().to(device))
 
-    def generated(batch: Sequence[int]) -> torch.Tensor:
+    def generated(batch: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Images, and whether all of them are of finite values."""
         filled = list(batch)
         if compiles(execution, device):  # the last batch too has the shape that was compiled
             filled += filled[-1:] * (batch_size - len(batch))
-        return codec.decode(encoded_batch(filled))[: len(batch)]
+        encoded = encoded_batch(filled)
+        return codec.decode(encoded)[: len(batch)], torch.isfinite(encoded).all()
+
+    def checked(images: Fetch, finite: Fetch) -> np.ndarray:
+        if not finite.array():
+            raise UserError(
+                f"samples are not finite in {precision(execution, device)}; use another mixed_precision such as "
+                "float32, and if they still are not, train again with a lower lr"
+            )
+        return images.array()
 
     # A GPU is given the next batch before the last one is fetched, so that it never waits for the CPU.
     ahead = 1 if device.type == "cuda" else 0
-    begun: deque[tuple[Sequence[int], Fetch]] = deque()
+    begun: deque[tuple[Sequence[int], Fetch, Fetch]] = deque()
     for start in range(0, len(indices), batch_size):
         batch = indices[start : start + batch_size]
-        begun.append((batch, Fetch(generated(batch))))
+        begun.append((batch, *map(Fetch, generated(batch))))
         if len(begun) > ahead:
-            batch, images = begun.popleft()
-            yield batch, images.array()
-    for batch, images in begun:
-        yield batch, images.array()
+            batch, *fetched = begun.popleft()
+            yield batch, checked(*fetched)
+    for batch, *fetched in begun:
+        yield batch, checked(*fetched)
 
 
 class Fetch:

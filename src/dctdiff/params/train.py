@@ -1,6 +1,6 @@
 """Params of the weights stage: one run."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -18,6 +18,7 @@ NOT_IN_FINGERPRINT = ROUNDING_ONLY | {
 
 
 class Run(Execution):
+    auto_precision: ClassVar[str] = "bf16"  # has the range of float32: no scale of the loss to look for
     dataset: Name = Field(description="key of suite.datasets")
     codec: Name = Field(description="key of suite.codecs, on the same dataset")
     weights: Literal["trained", "published"] = Field(
