@@ -8,7 +8,7 @@ import pytest
 
 from dctdiff.archive import encode_jpeg, read_images, write_archive
 from dctdiff.errors import UserError
-from dctdiff.packing import open_pixels
+from dctdiff.packing import open_pixels, write_pixels
 from dctdiff.stages import pack
 
 
@@ -103,3 +103,16 @@ def test_a_missing_file_is_named(tmp_path):
     write_images(tmp_path, 2)
     with pytest.raises(UserError, match=r"train\.npy does not exist; run the stage that writes it"):
         open_pixels(tmp_path / "train.npy", tmp_path / "images.zip", 8)
+
+
+def test_pixels_of_as_many_other_images_are_refused(tmp_path):
+    for name, seed in (("these", 1), ("others", 2)):
+        images = np.random.default_rng(seed).integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
+        entries = ((f"{index}.jpg", encode_jpeg(image, 95)) for index, image in enumerate(images))
+        write_archive(tmp_path / f"{name}.zip", entries, {})
+        write_pixels(tmp_path / f"{name}.npy", tmp_path / f"{name}.zip")
+    assert len(open_pixels(tmp_path / "these.npy", tmp_path / "these.zip", 8)) == 5
+    with pytest.raises(
+        UserError, match=r"others\.npy holds other images than .*these\.zip; delete it and run the stage"
+    ):
+        open_pixels(tmp_path / "others.npy", tmp_path / "these.zip", 8)

@@ -150,13 +150,6 @@ def coding_threads(side: int) -> int:
     return max(1, min(cpus, MAX_THREADS, side // SIDE_PER_THREAD))
 
 
-def image_at(path: str | Path, index: int) -> np.ndarray:
-    """The image of this place in the order of the names: ``(R, R, 3)`` uint8."""
-    name = image_names(path)[index]
-    with open_archive(path) as archive:
-        return decode_image(_member(archive, name), f"{path}: {name}")
-
-
 def read_images(path: str | Path, n_images: int | None = None) -> np.ndarray:
     """All images of ``image_batches`` at once: ``(N, R, R, 3)`` uint8."""
     images, done = None, 0

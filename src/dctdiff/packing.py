@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from dctdiff.archive import BATCH_SIZE, count_images, image_at, image_batches
+from dctdiff.archive import BATCH_SIZE, count_images, image_batches, read_images
 from dctdiff.errors import UserError
 from dctdiff.files import existing_file, replacing
 from dctdiff.progress import progress
+
+N_COMPARED = 8  # images of a file and its archive
 
 
 def write_pixels(path: str | Path, images: str | Path) -> None:
@@ -41,7 +43,8 @@ def open_pixels(path: str | Path, images: str | Path, resolution: int) -> np.nda
             f"{path} holds {pixels.dtype} {pixels.shape}, but {images} of {resolution} pixels makes uint8 {expected}; "
             f"{again}"
         )
-    for index in (0, -1):  # the size alone would also fit other images
-        if not np.array_equal(pixels[index], image_at(images, index)):
-            raise UserError(f"{path} holds other images than {images}; {again}")
+    n_compared = min(N_COMPARED, len(pixels))  # the size alone would also fit other images
+    places = np.arange(n_compared) * len(pixels) // n_compared  # those of read_images
+    if not np.array_equal(pixels[places], read_images(images, n_compared)):
+        raise UserError(f"{path} holds other images than {images}; {again}")
     return pixels

@@ -7,7 +7,6 @@ import contextlib
 import dataclasses
 import json
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -215,11 +214,11 @@ def loaded_batches(
         return (batch.pin_memory(), y if y is None else y.pin_memory()) if pinned else (batch, y)
 
     with ThreadPoolExecutor(1) as pool:
-        waiting = deque(pool.submit(load, step) for step in range(first_step, run.train_steps)[:1])
+        waiting = pool.submit(load, first_step)
         for step in range(first_step, run.train_steps):
-            batch = waiting.popleft().result()
+            batch = waiting.result()
             if step + 1 < run.train_steps:
-                waiting.append(pool.submit(load, step + 1))
+                waiting = pool.submit(load, step + 1)
             yield batch
 
 

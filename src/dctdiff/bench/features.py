@@ -1,44 +1,44 @@
 """Features of 50,000 images of 32 pixels and the distance, and how far the GPU's value is from that of a CPU."""
 
 import argparse
+import io
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import torch
-from skimage.data import astronaut, chelsea, coffee, rocket
+from PIL import Image
 
 from dctdiff.archive import encode_jpeg, image_batches, write_archive
 from dctdiff.bench.measuring import write_result
+from dctdiff.cropping import random_crop
 from dctdiff.features import load_extractor
 from dctdiff.frechet import Moments, fit, frechet_distance
 from dctdiff.hardware import default_device
+from dctdiff.photographs import read_photographs
 
 N_IMAGES, N_COMPARED, SIDE = 50_000, 500, 32
 NAME, RESOLUTION, BATCH = "efficientnet-lite0", 224, 250
 
 
-def crops(n_images: int) -> np.ndarray:
-    """Crops of photographs that come with scikit-image: (n_images, 32, 32, 3) uint8."""
-    generator = np.random.default_rng(0)
-    photographs = [photograph() for photograph in (astronaut, chelsea, coffee, rocket)]
-    made = np.empty((n_images, SIDE, SIDE, 3), dtype=np.uint8)
-    for index in range(n_images):
-        photograph = photographs[index % len(photographs)]
-        top, left = (generator.integers(size - 2 * SIDE) for size in photograph.shape[:2])
-        made[index] = photograph[top : top + 2 * SIDE : 2, left : left + 2 * SIDE : 2]
-    return made
+def crops() -> Iterator[tuple[str, bytes]]:
+    """Name and JPEG of each image: crops of the photographs that come with scikit-image."""
+    photographs = [(name, Image.open(io.BytesIO(content))) for name, content in read_photographs()]
+    photographs = [(name, image.convert("RGB")) for name, image in photographs]
+    for index in range(N_IMAGES):
+        _, image = random_crop(photographs, [2 * SIDE], SIDE, seed=0, index=index)
+        yield f"{index:06d}.jpg", encode_jpeg(image, 95)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", required=True)
     out = parser.parse_args().out
-    images, device = crops(N_IMAGES), default_device()
+    device = default_device()
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "images.zip"
-        write_archive(archive, ((f"{i:06d}.jpg", encode_jpeg(image, 95)) for i, image in enumerate(images)), {})
+        write_archive(archive, crops(), {})
         started = time.monotonic()
         extractor, moments = load_extractor(NAME, RESOLUTION, device), Moments()
         for features in extractor.feature_batches(image_batches(archive, BATCH), device, lambda n: None):

@@ -33,7 +33,7 @@ class Run(Execution):
     )
     prediction: Literal["noise", "velocity"] = Field(
         "noise",
-        description="what the network predicts: the noise, as in the paper, or the velocity, which short runs learn",
+        description="what the network predicts: the noise, as in the paper, or the velocity",
     )
     num_classes: Count | None = Field(
         None, description="classes of the training images, whose labels the network is given; none: unconditional"
