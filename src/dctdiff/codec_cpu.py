@@ -143,36 +143,31 @@ def _halve(sums, means, length):
 @_inlined
 def _dct(matrix, source, halfway, divisor, spectrum, side, length):
     """One part of a strip, (B, L), -> its spectrum over ``divisor``, (B, L), both laid flat."""
-    _mix_rows(matrix, source, halfway, side, length)
-    for x in range(length):  # blocks of all rows of ``halfway``, one after the other
-        for v in range(side):
-            total = ZERO
-            for c in range(side):
-                total += matrix[v, c] * halfway[x * side + c]
-            spectrum[v * length + x] = total / divisor
+    _mix(matrix, source, 1, length, halfway, 1, length, side, length)
+    _mix(matrix, halfway, side, 1, spectrum, 1, length, side, length)  # blocks of all rows, one after the other
+    for x in range(side * length):
+        spectrum[x] /= divisor
 
 
 @_inlined
 def _inverse_dct(inverse, spectrum, halfway, target, side, length):
     """The spectrum of one part of a strip, (B, L), -> the part, (B, L), both laid flat."""
-    for x in range(length):
-        for c in range(side):
-            total = ZERO
-            for v in range(side):
-                total += inverse[c, v] * spectrum[v * length + x]
-            halfway[x * side + c] = total
-    _mix_rows(inverse, halfway, target, side, length)
+    _mix(inverse, spectrum, 1, length, halfway, side, 1, side, length)
+    _mix(inverse, halfway, 1, length, target, 1, length, side, length)
 
 
 @_inlined
-def _mix_rows(matrix, source, target, side, length):
-    """``target`` = ``matrix`` @ ``source``, both (B, L), laid flat."""
+def _mix(matrix, source, source_next, source_step, target, target_next, target_step, side, length):
+    """``matrix``, (B, B), times each of ``length`` vectors, laid flat.
+
+    The values of a vector are ``_step`` apart, and each vector begins ``_next`` after the one before.
+    """
     for x in range(length):
         for u in range(side):
             total = ZERO
             for r in range(side):
-                total += matrix[u, r] * source[r * length + x]
-            target[u * length + x] = total
+                total += matrix[u, r] * source[x * source_next + r * source_step]
+            target[x * target_next + u * target_step] = total
 
 
 @_inlined
