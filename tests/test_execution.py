@@ -168,8 +168,9 @@ def test_a_compiled_and_recorded_run_ends_near_a_plain_one(tmp_path, changes):
 
 @GPU
 def test_a_recorded_prediction_follows_all_its_inputs():
-    network = CONFIG.network().cuda()
+    network = CONFIG.network()
     network.initialise(torch.Generator().manual_seed(0))
+    network.cuda()
     recorded = prepared_for_sampling(network, Execution(mixed_precision="bf16", compile="always"))
     generator = torch.Generator().manual_seed(1)
     for number in range(8):

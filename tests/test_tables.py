@@ -7,6 +7,7 @@ import pytest
 from dctdiff.errors import UserError
 from dctdiff.tables import (
     build_tables,
+    checkpoints_table,
     delta,
     distances_table,
     escape_latex,
@@ -38,7 +39,7 @@ PLAN = {
     },
     "upsamplings": {"u": {"dataset": "photos", "n_images": 10_000}},
     "runs": {"small": RUN},
-    "selections": {"small": {"sampler": "dpm_solver", "nfe": 50}},
+    "selections": {"small": {"sampler": "dpm_solver", "nfe": 50, "n_images": 10_000}},
     "cells": {"a": {**CELL, "nfe": 10}, "b": {**CELL, "nfe": 20, "checkpoint": "best"}},
     "published": {
         "distances": {
@@ -82,7 +83,14 @@ EVALUATIONS = {
             "protocol": PROTOCOL,
         }
     },
-    "selections": {"small": {"k": 20, "step": 75_000}},
+    "selections": {
+        "small": {
+            "k": 20,
+            "step": 75_000,
+            "candidates": [{"step": 50_000, "value": 7.0}, {"step": 75_000, "value": 5.618}],
+            "protocol": PROTOCOL,
+        }
+    },
     "cells": {"a": evaluation(5.61)},
 }
 NOTHING = {kind: {} for kind in EVALUATIONS}
@@ -114,6 +122,16 @@ def test_protocols_do_not_mix(key):
         quality_table(PLAN, evaluations)
 
 
+def test_each_checkpoint_has_a_row_and_the_best_is_marked():
+    table = checkpoints_table(PLAN, EVALUATIONS)
+    assert table["step"].tolist() == ["50000", "75000"] and table["images seen"].tolist() == ["100000", "150000"]
+    assert table["distance"].tolist() == ["7.00", "5.62"] and set(table["measured as"]) == {"FID-10k"}
+    assert table["best"].tolist() == ["no", "yes"]
+    only = copy.deepcopy(EVALUATIONS)
+    only["selections"]["small"] |= {"step": None, "candidates": [{"step": None, "value": None}]}
+    assert checkpoints_table(PLAN, only).iloc[0][["step", "distance", "best"]].tolist() == ["not known", "n/a", "yes"]
+
+
 def test_evaluations_of_other_suites_are_left_out():
     evaluations = copy.deepcopy(EVALUATIONS)
     evaluations["cells"]["stranger"] = evaluation(1.0)
@@ -123,7 +141,7 @@ def test_evaluations_of_other_suites_are_left_out():
 def test_a_published_number_is_never_copied_into_reproduced():
     """Before anything has run, every table exists, and nothing is blank or numeric that was not measured."""
     tables = build_tables(PLAN, NOTHING, {}, {})
-    assert list(tables) == ["quality", "main", "truncation", "upsampling", "statistics", "training"]
+    assert list(tables) == ["quality", "main", "checkpoints", "truncation", "upsampling", "statistics", "training"]
     for name, (table, caption) in tables.items():
         assert not (table.astype(str) == "").any(axis=None), name
         assert caption

@@ -24,7 +24,7 @@ from dctdiff.params.upsampling import Upsampling
 
 # In the order of the report; some come with their section. Tables of published distances have
 # other names and follow the first.
-TABLES = ("quality", "costs", "truncation", "upsampling", "statistics", "training")
+TABLES = ("quality", "checkpoints", "costs", "truncation", "upsampling", "statistics", "training")
 
 
 class Dataset(Slice):
@@ -173,6 +173,8 @@ class Suite(Slice):
 def table_names(suite: dict) -> list[str]:
     """The tables of a suite, as a dict, in the order of the report."""
     absent = {name for name in ("truncation", "upsampling") if not suite[f"{name}s"]}
+    if not suite["selections"]:
+        absent.add("checkpoints")
     if not suite["published"].get("costs"):
         absent.add("costs")
     first, *rest = [name for name in TABLES if name not in absent]

@@ -80,8 +80,8 @@ def main() -> None:
         return {name: inlined(existing(grids / f"{section}/{name}.png")) for name in plan[section]}
 
     logs = read_logs(paths.logs, plan)
-    truncations, selections = evaluations["truncations"], evaluations["selections"]
-    several = {name: selection for name, selection in selections.items() if selection["k"] > 1}
+    truncations = evaluations["truncations"]
+    several = {name: selection for name, selection in evaluations["selections"].items() if selection["k"] > 1}
     template = jinja2.Template(TEMPLATE.read_text(encoding="utf-8"), autoescape=True, undefined=jinja2.StrictUndefined)
     html = template.render(
         title=params.title,
@@ -99,7 +99,6 @@ def main() -> None:
         spectra={name: save(spectra(name, s), f"spectrum-{name}") for name, s in spectra_of.items()},
         snrs={name: save(snr_per_frequency(name, spectra_of[name]), f"snr-{name}") for name in dct_spectra(plan)},
         grids={section: pictures(section) for section in ("datasets", "truncations", "upsamplings", "cells")},
-        selections=selections,
         evaluations={
             f"{kind}/{name}": e for kind in ("heldout", "round_trip", "cells") for name, e in evaluations[kind].items()
         },
