@@ -51,12 +51,6 @@ SHOWN = {
         ("cells/cifar10-classes-dpm-50",),
         5,
     ),
-    "cifar10-minutes": Shown(
-        ("quality", "checkpoints", "training"),
-        ("distance-cifar10", "distance-training", "loss"),
-        ("datasets/cifar10", "cells/minutes-dctdiff-s-dpm-50", "cells/minutes-uvit-s-dpm-50"),
-        3,
-    ),
 }
 
 
