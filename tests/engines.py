@@ -62,7 +62,7 @@ def run(folder: Path, *command: str, fails: bool = False) -> str:
 
 
 def stages_of(folder: Path, engine: str) -> dict[str, Stage]:
-    """Name ("crop@photos32") -> stage, as ``engine`` ("snakemake" or "dvc") sees them."""
+    """Name ("crop@photos16") -> stage, as ``engine`` ("snakemake" or "dvc") sees them."""
     output = run(folder, "python", str(Path(__file__)), engine)
     found = json.loads(output.partition(MARK)[2].splitlines()[0])
     return {name: Stage(**fields) for name, fields in sorted(found.items())}

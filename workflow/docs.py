@@ -41,8 +41,8 @@ class Shown:
 SHOWN = {
     "demo": Shown(
         ("quality", "training"),
-        ("distance-photos32",),
-        ("datasets/photos32", "cells/dctdiff-dpm-20", "cells/uvit-dpm-20"),
+        ("distance-photos16",),
+        ("datasets/photos16", "cells/dctdiff-dpm-20", "cells/uvit-dpm-20"),
         2,
     ),
     "cifar10": Shown(
