@@ -44,7 +44,7 @@ def build_tables(plan: dict, evaluations: Evaluations, statistics: dict, logs: d
     if plan["selections"]:
         tables["checkpoints"] = (
             checkpoints_table(plan, evaluations),
-            "Checkpoints of each run, and which of them is the best.",
+            "Distance of samples of each kept checkpoint to the reference; the best has the lowest.",
         )
     if published.get("costs"):
         tables["costs"] = (
