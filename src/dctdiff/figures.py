@@ -12,7 +12,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, ListedColormap, LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter, NullLocator
+from matplotlib.ticker import EngFormatter, LogFormatter, NullLocator
 
 from dctdiff.codec import zigzag
 from dctdiff.schedule import Schedule
@@ -107,6 +107,7 @@ def loss_curves(logs: dict[str, list[dict]], smoothing: int) -> Figure:
         by_images.plot([line["images"] for line in shown], smooth, style, color=colour, label=name)
         by_time.plot([line["seconds"] / seconds_per_unit for line in shown], smooth, style, color=colour)
     by_images.set(xlabel="images seen", ylabel="training loss")
+    by_images.xaxis.set_major_formatter(EngFormatter(sep=""))
     by_time.set(xlabel=unit)
     figure.suptitle("Losses of different spaces do not compare", fontsize="medium")
     if trained:
@@ -130,6 +131,7 @@ def distance_against_training(selections: dict[str, dict], logs: dict[str, list[
             seconds = np.interp(steps, [line["step"] for line in lines], [line["seconds"] for line in lines])
             by_time.plot(seconds / seconds_per_unit, values, style, **shown)
     by_steps.set(xlabel="steps", ylabel=metric, xlim=(0, None), ylim=(0, None))
+    by_steps.xaxis.set_major_formatter(EngFormatter(sep=""))
     by_time.set(xlabel=unit, xlim=(0, None))
     if selections:
         figure.legend(loc="outside right upper", fontsize="small", frameon=False)
