@@ -78,7 +78,7 @@ def test_tables_say_what_was_not_measured():
     size = {"resolution": 32, "block_size": 2, "kept_coefficients": 4}
     size |= {"encode_images_per_second": 64_000.0, "decode_images_per_second": 120_000.0}
     size |= {"encode_gb_per_second": 1500.0, "decode_gb_per_second": 30.0}
-    here = {"versions": {"device": "this GPU", "torch": "2.0"}, "date": "2026-01-01"}
+    here = {"versions": {"device": "this GPU", "torch": "2.0", "threads": "1", "numba": "1"}, "date": "2026-01-01"}
     results = {"codec": {"sizes": [size], **here}, "training": {"models": [MODEL], **here}}
     tables = build_tables(results)
     assert tables.keys() == {"codec", "training", "step"}
@@ -102,9 +102,8 @@ def test_tables_say_what_was_not_measured():
     assert "32 s" in tables["more"]
     assert tables["step"].endswith("Measured on: this GPU, torch 2.0, 2026-01-01.")
 
-    results["official"]["versions"] = {
-        "device": "another GPU",
-        "torch": "2.0",
-    }  # numbers of two machines do not compare
+    # Numbers of two machines do not compare; another package does not make another machine.
+    results["ceilings"]["versions"] = {**here["versions"], "numba": "2"}
+    results["official"]["versions"] = {**here["versions"], "device": "another GPU"}
     training = [cell.strip() for cell in build_tables(results)["training"].splitlines()[2].split("|")]
-    assert training[4:7] == ["6,000", "n/a", "n/a"]
+    assert training[4:9] == ["6,000", "n/a", "n/a", "300", "50 %"]

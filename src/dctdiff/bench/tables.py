@@ -7,6 +7,8 @@ import pandas as pd
 from dctdiff.files import read_json
 from dctdiff.tables import NONE
 
+COMPARED = ("device", "torch", "threads")  # versions that make a measurement another
+
 
 def read_results(folder: Path) -> dict[str, dict]:
     """Name of a benchmark -> its JSON."""
@@ -38,10 +40,11 @@ def measured_on(results: list[dict]) -> str:
 
 
 def partner(results: dict[str, dict], name: str, other: str) -> dict:
-    """The result ``name`` if it was measured on the machine of ``other``; else nothing compares."""
-    if name not in results or results[name]["versions"] != results[other]["versions"]:
+    """The result ``name`` if it was measured as ``other`` was; else nothing compares."""
+    if name not in results:
         return {}
-    return results[name]
+    versions, others = results[name]["versions"], results[other]["versions"]
+    return results[name] if all(versions[key] == others[key] for key in COMPARED) else {}
 
 
 def by_run(models: list[dict]) -> dict[str, dict]:
