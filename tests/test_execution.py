@@ -122,6 +122,16 @@ def test_without_a_gpu_the_default_is_exact():
     assert compiles(Execution(compile="always"), CPU)
 
 
+@pytest.mark.parametrize(("computes_in_bf16", "expected"), [(True, "bf16"), (False, "float32")])
+def test_a_gpu_samples_in_what_it_trained_in(monkeypatch, computes_in_bf16, expected):
+    """Weights trained in bf16 may not fit into fp16, so auto is never fp16."""
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: computes_in_bf16)
+    gpu = torch.device("cuda")
+    run = RUN.model_copy(update={"mixed_precision": "auto"})
+    assert precision(Execution(), gpu) == precision(run, gpu) == expected
+    assert precision(Execution(mixed_precision="fp16"), gpu) == "fp16"
+
+
 @pytest.mark.parametrize("n_tokens", [1, 5, 65])
 def test_backends_agree_with_the_definition(n_tokens):
     q, k, v = torch.randn(3, 2, n_tokens, 3, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
@@ -233,5 +243,5 @@ def test_samples_that_are_not_finite_are_an_error():
     network.initialise(torch.Generator().manual_seed(0))
     with torch.no_grad():
         network.decoder_pred.bias[3] = torch.inf
-    with pytest.raises(UserError, match="samples are not finite in float32; use another mixed_precision"):
+    with pytest.raises(UserError, match="samples are not finite in float32; use mixed_precision bf16"):
         list(sample_images(network, CONFIG, "ddim", 2, 1, range(2), 2))

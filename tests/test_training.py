@@ -220,6 +220,23 @@ def test_warm_up_starts_at_zero():
     assert learning_rate(RUN.model_copy(update={"warmup_steps": 0}), 0) == 1e-3
 
 
+def test_the_learning_rate_falls_to_zero_at_its_end():
+    run = RUN.model_copy(update={"lr_end_step": 13})  # 3 of warm-up, 10 of fall
+    rates = [learning_rate(run, step) for step in (0, 1, 3, 4, 8, 13)]
+    assert rates == pytest.approx([0, 1e-3 / 3, 1e-3, 9e-4, 5e-4, 0])
+    whole = run.model_copy(update={"warmup_steps": 0})
+    assert [learning_rate(whole, step) for step in (0, 13)] == pytest.approx([1e-3, 0])
+
+
+def test_a_run_does_not_go_on_after_its_learning_rate_has_ended():
+    fields = {**RUN.model_dump(), "train_steps": 9}
+    assert Run(**{**fields, "lr_end_step": 9}).lr_end_step == 9
+    with pytest.raises(ValueError, match="lr_end_step is 8, but should be train_steps 9 or more"):
+        Run(**{**fields, "lr_end_step": 8})
+    with pytest.raises(ValueError, match="more than warmup_steps 9"):
+        Run(**{**fields, "warmup_steps": 9, "lr_end_step": 9})
+
+
 def test_half_of_the_images_are_flipped():
     codec = CONFIG.codec()
     run = RUN.model_copy(update={"batch_size": 20})

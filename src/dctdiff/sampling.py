@@ -60,8 +60,8 @@ def sample_images(
     def checked(images: Fetch, finite: Fetch) -> np.ndarray:
         if not finite.array():
             raise UserError(
-                f"samples are not finite in {precision(execution, device)}; use another mixed_precision such as "
-                "float32, and if they still are not, train again with a lower lr"
+                f"samples are not finite in {precision(execution, device)}; use mixed_precision bf16 or float32, "
+                "and if they still are not, train again with a lower lr"
             )
         return images.array()
 

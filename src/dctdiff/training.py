@@ -262,8 +262,12 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
 
 
 def learning_rate(run: Run, step: int) -> float:
-    """Linear warm-up, then constant; the first step has 0 (protocol point 23)."""
-    return run.lr * min(step / run.warmup_steps, 1.0) if run.warmup_steps else run.lr
+    """Linear warm-up, then constant; the first step has 0 (protocol point 23). Or linear to 0 at lr_end_step."""
+    if step < run.warmup_steps:
+        return run.lr * (step / run.warmup_steps)
+    if run.lr_end_step is None:
+        return run.lr
+    return run.lr * (run.lr_end_step - step) / (run.lr_end_step - run.warmup_steps)
 
 
 @torch.no_grad()

@@ -1,6 +1,6 @@
 """Params of how a network is executed. None of them changes what is computed, except for rounding."""
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -8,11 +8,8 @@ from dctdiff.params.slice import Slice
 
 
 class Execution(Slice):
-    # What auto is on a GPU. In sampling fp16: where x is nearly noise, the rounding of bf16 is as large
-    # as what a predicted noise has to tell.
-    auto_precision: ClassVar[str] = "fp16"
     mixed_precision: Literal["auto", "float32", "bf16", "fp16"] = Field(
-        "auto", description="arithmetic of the network; auto on a GPU: bf16 in training, fp16 in sampling; else float32"
+        "auto", description="arithmetic of the network; auto: bf16 on a GPU that computes in it, else float32"
     )
     attention: Literal["sdpa", "xformers", "math"] = Field(
         "sdpa", description="attention: PyTorch's fused kernels, those of xformers (GPU), or plain products"

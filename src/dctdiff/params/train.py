@@ -1,6 +1,6 @@
 """Params of the weights stage: one run."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -18,7 +18,6 @@ NOT_IN_FINGERPRINT = ROUNDING_ONLY | {
 
 
 class Run(Execution):
-    auto_precision: ClassVar[str] = "bf16"  # has the range of float32: no scale of the loss to look for
     dataset: Name = Field(description="key of suite.datasets")
     codec: Name = Field(description="key of suite.codecs, on the same dataset")
     weights: Literal["trained", "published"] = Field(
@@ -45,6 +44,9 @@ class Run(Execution):
     weight_decay: float = Field(ge=0, description="weight decay of AdamW, on all parameters")
     betas: list[Annotated[float, Field(ge=0, lt=1)]] = Field(min_length=2, max_length=2, description="betas of AdamW")
     warmup_steps: int = Field(ge=0, description="steps over which lr rises linearly from 0")
+    lr_end_step: Count | None = Field(
+        None, description="step at which lr, falling linearly since the warm-up, is 0; none: it stays, as in the paper"
+    )
     ema_rate: float = Field(ge=0, lt=1, description="decay of the averaged weights per step")
     gradient_checkpointing: bool = Field(
         False, description="keep only what goes in and out of each block, and compute the rest again: less memory"
@@ -69,6 +71,16 @@ class Run(Execution):
     def published_networks_predict_noise(self):
         if self.weights == "published" and self.prediction != "noise":
             raise ValueError(f"prediction is {self.prediction}, but published networks predict noise; remove it")
+        return self
+
+    @model_validator(mode="after")
+    def learns_to_the_end(self):
+        end = self.lr_end_step
+        if end is not None and (end < self.train_steps or end <= self.warmup_steps):
+            raise ValueError(
+                f"lr_end_step is {end}, but should be train_steps {self.train_steps} or more, and more "
+                f"than warmup_steps {self.warmup_steps}"
+            )
         return self
 
     @model_validator(mode="after")
