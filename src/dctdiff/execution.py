@@ -19,7 +19,7 @@ WARM_UP_CALLS = 3
 def precision(execution: Execution, device: torch.device) -> str:
     """float32, bf16 or fp16; auto is float32 unless a GPU computes in bf16.
 
-    Not fp16: weights trained in bf16 can need its range, which is that of float32. A U-ViT S of 22,400
+    Not fp16: weights trained in bf16 can need its range, which is that of float32. DCTdiff S of 22,400
     steps at lr 7e-4 could not be sampled in fp16.
     """
     if execution.mixed_precision != "auto":
