@@ -243,5 +243,7 @@ def test_samples_that_are_not_finite_are_an_error():
     network.initialise(torch.Generator().manual_seed(0))
     with torch.no_grad():
         network.decoder_pred.bias[3] = torch.inf
-    with pytest.raises(UserError, match="samples are not finite in float32; use mixed_precision bf16"):
+    with pytest.raises(UserError, match="samples are not finite in float32; train again with a lower lr"):
         list(sample_images(network, CONFIG, "ddim", 2, 1, range(2), 2))
+    with pytest.raises(UserError, match="samples are not finite in bf16; use mixed_precision float32"):
+        list(sample_images(network, CONFIG, "ddim", 2, 1, range(2), 2, Execution(mixed_precision="bf16")))

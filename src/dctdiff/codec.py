@@ -216,7 +216,7 @@ def _decode_torch(tokens: torch.Tensor, block_size: int, kept: int, eta: float) 
     resolution = 2 * block_size * across
     luma = luma.reshape(n_images, resolution, resolution) + 128.0
     chroma = chroma.reshape(n_images, 2, resolution // 2, -1)
-    cb, cr = _doubled_rows(_doubled_rows(chroma).mT).mT.unbind(1)  # doubling alone crosses blocks
+    cb, cr = _doubled_rows(_doubled_rows(chroma.mT).mT).unbind(1)  # doubling alone crosses blocks
     # By sums in float32, not by rgb_images: float64 is slow on a GPU, and a product there may be TF32.
     (_, _, red), (_, green_cb, green_cr), (_, blue, _) = RGB_FROM_YCBCR
     channels = luma + red * cr, luma + green_cb * cb + green_cr * cr, luma + blue * cb

@@ -59,9 +59,10 @@ def sample_images(
 
     def checked(images: Fetch, finite: Fetch) -> np.ndarray:
         if not finite.array():
+            arithmetic = precision(execution, device)
+            wider = {"fp16": "use mixed_precision bf16 or float32", "bf16": "use mixed_precision float32"}
             raise UserError(
-                f"samples are not finite in {precision(execution, device)}; use mixed_precision bf16 or float32, "
-                "and if they still are not, train again with a lower lr"
+                f"samples are not finite in {arithmetic}; {wider.get(arithmetic, 'train again with a lower lr')}"
             )
         return images.array()
 

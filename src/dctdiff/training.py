@@ -262,7 +262,10 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
 
 
 def learning_rate(run: Run, step: int) -> float:
-    """Linear warm-up, then constant; the first step has 0 (protocol point 23). Or linear to 0 at lr_end_step."""
+    """Linear warm-up, then constant; the first step has 0 (protocol point 23).
+
+    With ``lr_end_step`` it falls linearly from the end of the warm-up to 0 there.
+    """
     if step < run.warmup_steps:
         return run.lr * (step / run.warmup_steps)
     if run.lr_end_step is None:

@@ -7,8 +7,6 @@ import pandas as pd
 from dctdiff.files import read_json
 from dctdiff.tables import NONE
 
-COMPARED = ("device", "torch", "threads")  # versions that make a measurement another
-
 
 def read_results(folder: Path) -> dict[str, dict]:
     """Name of a benchmark -> its JSON."""
@@ -44,7 +42,8 @@ def partner(results: dict[str, dict], name: str, other: str) -> dict:
     if name not in results:
         return {}
     versions, others = results[name]["versions"], results[other]["versions"]
-    return results[name] if all(versions[key] == others[key] for key in COMPARED) else {}
+    # A package that only one of them loaded makes no difference.
+    return results[name] if all(versions[key] == others[key] for key in versions.keys() & others.keys()) else {}
 
 
 def by_run(models: list[dict]) -> dict[str, dict]:
