@@ -194,6 +194,11 @@ def test_the_truncation_table_shows_both_m():
     assert table["published m*"].tolist() == ["1", "1"]
 
 
+def test_the_training_table_says_that_lr_falls():
+    falling = {**PLAN, "runs": {"small": {**RUN, "lr_end_step": 100_000}}}
+    assert [training_table(plan, {})["lr"].tolist() for plan in (PLAN, falling)] == [[0.1], ["0.1, falling to 0"]]
+
+
 def test_the_training_table_shows_the_last_line_of_the_log():
     table = training_table(
         PLAN, {"small": [{"step": 1, "images": 2, "loss": 9.0}, {"step": 7, "images": 14, "loss": 0.5}]}

@@ -483,7 +483,7 @@ def training_table(plan: dict, logs: dict[str, list[dict]]) -> pd.DataFrame:
                 "GMACs": f"{gmacs(config):.3f}",
                 "predicts": run["prediction"],
                 "SNR scale": run["snr_scale"],
-                "lr": run["lr"],
+                "lr": run["lr"] if run.get("lr_end_step") is None else f"{run['lr']}, falling to 0",
                 "batch": run["batch_size"],
                 "steps": logged(last, "step", "{}"),
                 "images seen": logged(last, "images", "{}"),
