@@ -1,12 +1,13 @@
 """Copy the results of the last run into README.md and docs/, and describe the keys of params.yaml.
 
 Run by ``make docs`` after ``make reproduce``. Text between ``<!-- name:begin -->`` and
-``<!-- name:end -->`` is replaced, for the suite that ran (``<suite>-<table>``) and for the keys in
-docs/params.md; a test fails while the description of the keys is behind. ``--bench`` copies the
+``<!-- name:end -->`` is replaced, for the suite that ran (``<suite>-<table>``, ``<suite>-minutes``)
+and for the keys in docs/params.md; a test fails while the description of the keys is behind. ``--bench`` copies the
 results of ``make bench`` instead: the files into docs/bench, their tables into README.md.
 """
 
 import dataclasses
+import json
 import re
 import shutil
 import sys
@@ -21,7 +22,7 @@ from pydantic import BaseModel
 
 from dctdiff.bench.tables import build_tables, read_results
 from dctdiff.errors import UserError
-from dctdiff.files import existing, replacing, write_text
+from dctdiff.files import existing, read_json, replacing, write_text
 from dctdiff.params.slice import without_none
 from dctdiff.params.suite import Suite
 
@@ -30,12 +31,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclasses.dataclass(frozen=True)
 class Shown:
-    """What of a suite the README shows: tables, figures, and the upper rows of grids in one picture."""
+    """What of a suite the README shows: tables, figures, the upper rows of grids in one picture, training times."""
 
     tables: tuple[str, ...]
     figures: tuple[str, ...]
     grids: tuple[str, ...]
     grid_rows: int
+    minutes: bool = False
 
 
 SHOWN = {
@@ -50,6 +52,13 @@ SHOWN = {
         ("truncation-cifar10-b2", "spectrum-cifar10", "snr-cifar10"),
         ("cells/cifar10-classes-dpm-50",),
         5,
+    ),
+    "cifar10-minutes": Shown(
+        ("quality", "checkpoints", "training"),
+        ("distance-cifar10", "distance-training", "loss"),
+        ("datasets/cifar10", "cells/minutes-dctdiff-s-dpm-50", "cells/minutes-uvit-s-dpm-50"),
+        3,
+        minutes=True,
     ),
 }
 
@@ -122,6 +131,19 @@ def stacked(pictures: list[Image.Image]) -> Image.Image:
     return Image.fromarray(np.concatenate(parts[:-1]))
 
 
+def training_minutes(results: Path) -> str:
+    """One line per run of the plan: how long its training took, and on what."""
+    lines = []
+    for run in read_json(results / "plan.json")["runs"]:
+        log = existing(results / f"training/{run}.jsonl").read_text(encoding="utf-8")
+        last = json.loads(log.splitlines()[-1])
+        lines.append(
+            f"- `{run}`: {last['step']:,} steps in {last['seconds'] / 60:.1f} minutes, "
+            f"start-up and saving included, {last['precision']} on one {last['device']}"
+        )
+    return "\n".join(lines)
+
+
 def chosen_suite() -> str:
     """Name of the suite that params.yaml chooses."""
     document = yaml.safe_load(existing(ROOT / "params.yaml").read_text(encoding="utf-8"))
@@ -136,6 +158,8 @@ def copy_results(suite: str) -> None:
     for name in shown.tables:
         table = existing(results / f"tables/{name}.md").read_text(encoding="utf-8")
         readme = replaced(readme, f"{suite}-{name}", table.strip())
+    if shown.minutes:
+        readme = replaced(readme, f"{suite}-minutes", training_minutes(results))
     for name in shown.figures:
         shutil.copyfile(existing(results / f"figures/{name}.png"), docs / f"{name}.png")
     grids = [strip(results / f"grids/{name}.png", shown.grid_rows) for name in shown.grids]
