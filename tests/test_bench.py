@@ -107,3 +107,15 @@ def test_tables_say_what_was_not_measured():
     results["official"]["versions"] = {**here["versions"], "device": "another GPU"}
     training = [cell.strip() for cell in build_tables(results)["training"].splitlines()[2].split("|")]
     assert training[4:9] == ["6,000", "n/a", "n/a", "300", "50 %"]
+
+
+def test_variants_of_the_training_come_after_it_and_count_in_what_it_was_measured_on():
+    def measured(date, **changes):
+        return {"models": [{**MODEL, **changes}], "versions": {"device": "GPU", "torch": "2.0"}, "date": date}
+
+    variant = measured("2026-02-02", gradient_checkpointing=True)
+    results = {"training-large": variant, "training": measured("2026-01-01")}
+    rows = build_tables(results)["training"].splitlines()
+    assert "| bf16 " in rows[2] and "| bf16, gradient checkpointing " in rows[3]
+    assert rows[-1] == "Measured on: GPU, torch 2.0, 2026-01-01; GPU, torch 2.0, 2026-02-02."
+    assert build_tables({"training-large": variant}).keys() == {"training"}

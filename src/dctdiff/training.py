@@ -176,9 +176,11 @@ def train(
             if at_checkpoint and writes:
                 save_state(state_folder, {**learner.state(), "progress": vars(state)})
             if stopping and not finished:
+                accelerator.end_training()
                 raise Interrupted(f"stopped after step {state.step}; the same command goes on from there")
     accelerator.wait_for_everyone()
     accelerator.free_memory()
+    accelerator.end_training()
     return learner.ema, [*state.log, *([log_line(run, state, device)] if state.n_losses else [])]
 
 

@@ -18,7 +18,7 @@ def build_tables(results: dict[str, dict]) -> dict[str, str]:
     makers = {  # and the benchmarks of which one must have run
         "codec": (codec_table, ("codec",)),
         "codec-gpu": (codec_gpu_table, ("codec-gpu",)),
-        "training": (training_table, ("training",)),
+        "training": (training_table, trainings(results)),
         "step": (step_table, ("training",)),
         "sampling": (sampling_table, ("sampling",)),
         "more": (more_table, ("start", "features", "loading", "rounding")),
@@ -44,6 +44,11 @@ def partner(results: dict[str, dict], name: str, other: str) -> dict:
     versions, others = results[name]["versions"], results[other]["versions"]
     # A package that only one of them loaded makes no difference.
     return results[name] if all(versions[key] == others[key] for key in versions.keys() & others.keys()) else {}
+
+
+def trainings(results: dict[str, dict]) -> list[str]:
+    """The benchmark of training, and its variants after it."""
+    return sorted(name for name in results if name.startswith("training"))
 
 
 def by_run(models: list[dict]) -> dict[str, dict]:
@@ -85,14 +90,12 @@ def size_columns(size: dict) -> dict[str, int]:
 
 
 def training_table(results: dict[str, dict]) -> pd.DataFrame:
-    official = by_run(partner(results, "official", "training").get("models", []))
-    peak = partner(results, "ceilings", "training").get("matrix_tflop_s")
+    official = by_run(partner(results, "official", "training").get("models", [])) if "training" in results else {}
     rows = []
-    for name, result in results.items():
-        if not name.startswith("training"):
-            continue
-        for model in result["models"]:
+    for name in trainings(results):
+        for model in results[name]["models"]:
             plain = name == "training"
+            peak = partner(results, "ceilings", name).get("matrix_tflop_s")
             theirs = official.get(model["run"], {}).get("training_images_per_second") if plain else None
             rows.append(
                 {

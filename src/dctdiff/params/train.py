@@ -38,7 +38,9 @@ class Run(Execution):
         None, description="classes of the training images, whose labels the network is given; none: unconditional"
     )
     snr_scale: float = Field(gt=0, description="factor c on the signal-to-noise ratio at every t")
-    train_steps: Count = Field(description="optimiser steps; raising it continues the run")
+    train_steps: Count = Field(
+        description="optimiser steps; raising it, up to lr_end_step if there is one, continues the run"
+    )
     batch_size: Count = Field(description="images per step, over all processes")
     lr: float = Field(gt=0, description="learning rate of AdamW after the warm-up")
     weight_decay: float = Field(ge=0, description="weight decay of AdamW, on all parameters")
@@ -74,12 +76,12 @@ class Run(Execution):
         return self
 
     @model_validator(mode="after")
-    def learns_to_the_end(self):
+    def lr_lasts(self):
         end = self.lr_end_step
         if end is not None and (end < self.train_steps or end <= self.warmup_steps):
             raise ValueError(
                 f"lr_end_step is {end}, but should be train_steps {self.train_steps} or more, and more "
-                f"than warmup_steps {self.warmup_steps}"
+                f"than warmup_steps {self.warmup_steps}; another lr_end_step starts the run anew"
             )
         return self
 
