@@ -1,6 +1,7 @@
 """README and docs: the keys of params.yaml that the code knows, and room for every result shown."""
 
 import importlib.util
+import json
 
 from engines import ROOT
 
@@ -24,6 +25,23 @@ def test_the_readme_has_a_place_for_every_table_it_shows():
     for suite, shown in docs.SHOWN.items():
         for table in shown.tables:
             assert docs.replaced(readme, f"{suite}-{table}", "x") != readme
+        if shown.minutes:
+            assert docs.replaced(readme, f"{suite}-minutes", "x") != readme
+
+
+def test_training_times_are_those_of_the_last_line_of_each_log(tmp_path):
+    (tmp_path / "training").mkdir()
+    (tmp_path / "plan.json").write_text(json.dumps({"runs": {"b": {}, "a": {"processes": 2}}}))
+    for name, seconds in (("a", 90), ("b", 600)):
+        lines = [
+            {"step": step, "seconds": seconds * step / 2000, "precision": "bf16", "device": "GPU"}
+            for step in (1000, 2000)
+        ]
+        (tmp_path / f"training/{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert load("docs").training_minutes(tmp_path).splitlines() == [
+        "- `b`: 2,000 steps in 10.0 minutes, compilation included, bf16 on 1 x GPU",
+        "- `a`: 2,000 steps in 1.5 minutes, compilation included, bf16 on 2 x GPU",
+    ]
 
 
 def test_the_speeds_of_the_readme_are_those_of_the_files():

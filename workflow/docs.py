@@ -134,12 +134,12 @@ def stacked(pictures: list[Image.Image]) -> Image.Image:
 def training_minutes(results: Path) -> str:
     """One line per run of the plan: how long its training took, and on what."""
     lines = []
-    for run in read_json(results / "plan.json")["runs"]:
-        log = existing(results / f"training/{run}.jsonl").read_text(encoding="utf-8")
+    for name, run in read_json(results / "plan.json")["runs"].items():
+        log = existing(results / f"training/{name}.jsonl").read_text(encoding="utf-8")
         last = json.loads(log.splitlines()[-1])
         lines.append(
-            f"- `{run}`: {last['step']:,} steps in {last['seconds'] / 60:.1f} minutes, "
-            f"start-up and saving included, {last['precision']} on one {last['device']}"
+            f"- `{name}`: {last['step']:,} steps in {last['seconds'] / 60:.1f} minutes, "
+            f"compilation included, {last['precision']} on {run.get('processes', 1)} x {last['device']}"
         )
     return "\n".join(lines)
 
@@ -152,7 +152,7 @@ def chosen_suite() -> str:
 
 def copy_results(suite: str) -> None:
     if suite not in SHOWN:
-        raise UserError(f"the suite is {suite}, but the README shows {' and '.join(SHOWN)}; choose one of them")
+        raise UserError(f"the suite is {suite}, but the README shows {', '.join(SHOWN)}; choose one of them")
     results, docs, shown = ROOT / "results", ROOT / "docs", SHOWN[suite]
     readme = existing(ROOT / "README.md").read_text(encoding="utf-8")
     for name in shown.tables:

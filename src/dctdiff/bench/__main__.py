@@ -11,7 +11,7 @@ import torch
 from dctdiff.bench.shapes import SAMPLED, TRAINED
 
 FOLDER = Path("results/bench")
-COMPARED = "celeba64-dctdiff-s"  # attention backends and precisions are compared on this shape
+COMPARED = ["cifar10-dctdiff-m", "celeba64-dctdiff-s"]  # attention backends and precisions, on these shapes
 LARGE = ["ffhq512-dctdiff-m", "--batch_size", "128"]
 
 
@@ -28,10 +28,10 @@ def benchmarks(has_gpu: bool, official: str | None) -> dict[str, list[str]]:
     found["sampling"] = ["sampling", *SAMPLED]
     if official:
         found["official"] = ["official", official, *TRAINED]
-    found["training-fp16"] = ["training", COMPARED, "--mixed_precision", "fp16"]
-    found["training-eager"] = ["training", COMPARED, "--compile", "never"]
+    found["training-fp16"] = ["training", *COMPARED, "--mixed_precision", "fp16"]
+    found["training-eager"] = ["training", *COMPARED, "--compile", "never"]
     for attention in ("xformers", "math"):
-        found[f"training-{attention}"] = ["training", COMPARED, "--attention", attention]
+        found[f"training-{attention}"] = ["training", *COMPARED, "--attention", attention]
     found["training-large"] = ["training", *LARGE]
     found["training-large-checkpointing"] = ["training", *LARGE, "--gradient_checkpointing"]
     return found

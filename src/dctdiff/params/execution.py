@@ -10,8 +10,8 @@ from dctdiff.params.slice import Slice
 class Execution(Slice):
     mixed_precision: Literal["auto", "float32", "bf16", "fp16"] = Field(
         "auto",
-        description="arithmetic of the network; auto: bf16 on a GPU that computes in it, else float32, which is "
-        "also best for sampling where the network predicts noise",
+        description="arithmetic of the network; auto: bf16 on a GPU that computes in it, else float32; to sample "
+        "a network that predicts noise, float32 is best",
     )
     attention: Literal["sdpa", "xformers", "math"] = Field(
         "sdpa", description="attention: PyTorch's fused kernels, those of xformers (GPU), or plain products"

@@ -99,7 +99,7 @@ def main() -> None:
         parts = [Path(f"{paths.out_samples}.part{rank}") for rank in range(state.num_processes)]
         write_archive(parts[state.process_index], images, record)
         state.wait_for_everyone()
-        state.destroy_process_group()
+        state.destroy_process_group()  # no one waits for the joining
         if not state.is_main_process:
             return
         write_archive(paths.out_samples, joined(parts), record)
