@@ -2,12 +2,12 @@
 
 Run by ``make docs`` after ``make reproduce``. Text between ``<!-- name:begin -->`` and
 ``<!-- name:end -->`` is replaced, for the suite that ran (``<suite>-<table>``, ``<suite>-minutes``)
-and for the keys in docs/params.md; a test fails while the description of the keys is behind. ``--bench`` copies the
-results of ``make bench`` instead: the files into docs/bench, their tables into README.md.
+and for the keys in docs/params.md; a test fails while the description of the keys is behind.
+``--bench`` copies the results of ``make bench`` instead: the files into docs/bench, their tables
+into README.md.
 """
 
 import dataclasses
-import json
 import re
 import shutil
 import sys
@@ -25,6 +25,7 @@ from dctdiff.errors import UserError
 from dctdiff.files import existing, read_json, replacing, write_text
 from dctdiff.params.slice import without_none
 from dctdiff.params.suite import Suite
+from dctdiff.stages.tables import read_logs
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -133,15 +134,12 @@ def stacked(pictures: list[Image.Image]) -> Image.Image:
 
 def training_minutes(results: Path) -> str:
     """One line per run of the plan: how long its training took, and on what."""
-    lines = []
-    for name, run in read_json(results / "plan.json")["runs"].items():
-        log = existing(results / f"training/{name}.jsonl").read_text(encoding="utf-8")
-        last = json.loads(log.splitlines()[-1])
-        lines.append(
-            f"- `{name}`: {last['step']:,} steps in {last['seconds'] / 60:.1f} minutes, "
-            f"compilation included, {last['precision']} on {run.get('processes', 1)} x {last['device']}"
-        )
-    return "\n".join(lines)
+    plan = read_json(results / "plan.json")
+    return "\n".join(
+        f"- `{name}`: {log[-1]['step']:,} steps in {log[-1]['seconds'] / 60:.1f} minutes, compilation included, "
+        f"{log[-1]['precision']} on {plan['runs'][name].get('processes', 1)} x {log[-1]['device']}"
+        for name, log in read_logs(str(results / "training"), plan).items()
+    )
 
 
 def chosen_suite() -> str:
