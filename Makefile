@@ -3,6 +3,9 @@
 # make env         only the environment, in .venv, from requirements.lock
 # make adopt       let Snakemake take over what DVC has made (dvc repro, dvc pull)
 # make commit      let DVC take over what Snakemake has made
+# make keep        keep results of code that was edited since, e.g. WHY="an error message" STAGES="sample evaluate"
+# make continue    let runs that ask go on from a state that other code has trained; RUN=<run> for one of them
+# make anew        let them start at step 0 instead; the other state is kept aside
 # make tables      the tables of whatever has run so far; the rest is shown as not run
 # make docs        copy the results into README.md and docs/
 # make bench       measure the speed of everything this machine can run; OFFICIAL=<folder> also that of
@@ -13,7 +16,7 @@
 PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-.PHONY: reproduce test env adopt commit tables docs bench bench-docs lock lint
+.PHONY: reproduce test env adopt commit keep continue anew tables docs bench bench-docs lock lint
 
 reproduce: env
 	snakemake --cores $(CORES)
@@ -43,8 +46,15 @@ adopt: env
 
 commit: env
 	snakemake --cores 1 --dry-run 2>&1 | grep -q "Nothing to be done" || { echo "error: Snakemake's outputs are not up to date; run make reproduce first"; exit 1; }
-	python -m dctdiff.stages.code --out_code results/code
+	python -m dctdiff.stages.code --params params.yaml --out_code results/code
 	dvc commit --force
+
+keep: env
+	python -m dctdiff.commands.keep --stages $(STAGES) --why "$(WHY)"
+	if [ -f dvc.lock ]; then dvc repro --quiet code; fi
+
+continue anew: env
+	python -m dctdiff.commands.answer $@ $(if $(RUN),--run $(RUN))
 
 tables: env
 	python -m dctdiff.stages.plan --params params.yaml --out_plan results/plan.json

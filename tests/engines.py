@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -11,6 +10,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS = 300  # no command of a test may take longer
 COPIED = ("Snakefile", "dvc.yaml", "params.yaml", "workflow", "src", ".dvc/config", ".dvcignore", ".gitignore")
+NO_CODE = "no code"
+CODE = "results/code/"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,6 +19,7 @@ class Stage:
     """A job or stage; its command holds the slices of params.yaml that it depends on."""
 
     command: str
+    code: str  # digest of the code behind it
     inputs: list[str]
     outputs: list[str]
 
@@ -42,12 +44,12 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1))
 
 
-def run(folder: Path, *command: str, fails: bool = False) -> str:
-    """Output of a command in ``folder``, run on the code of that folder."""
+def run(folder: Path, *command: str, fails: bool = False, code: Path | None = None) -> str:
+    """Output of a command in ``folder``, run on the code of that folder, or on other ``code``."""
     program = Path(sys.executable).parent / command[0]
     environment = {
         "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
-        "PYTHONPATH": str(folder / "src"),
+        "PYTHONPATH": str(code or folder / "src"),
         "HOME": str(folder / ".home"),
         "XDG_CACHE_HOME": str(folder / ".home/cache"),
         "DVC_NO_ANALYTICS": "1",
@@ -68,8 +70,9 @@ def stages_of(folder: Path, engine: str) -> dict[str, Stage]:
     return {name: Stage(**fields) for name, fields in sorted(found.items())}
 
 
-def stage(command: str, inputs, outputs) -> dict:
-    return {"command": " ".join(command.split()), "inputs": sorted(set(inputs)), "outputs": sorted(outputs)}
+def stage(command: str, code: str, inputs, outputs) -> dict:
+    inputs, outputs = sorted(set(inputs)), sorted(outputs)
+    return {"command": " ".join(command.split()), "code": code, "inputs": inputs, "outputs": outputs}
 
 
 def snakemake_stages() -> dict[str, dict]:
@@ -83,35 +86,37 @@ def snakemake_stages() -> dict[str, dict]:
         workflow._prepare_dag(forceall=True, ignore_incomplete=True, lock_warn_only=True)
         workflow._build_dag()
         return {
-            "@".join([job.rule.name, *job.wildcards]): stage(job.shellcmd, job.input, job.output)
+            "@".join([job.rule.name, *job.wildcards]): stage(
+                job.shellcmd, job.params.get("code", NO_CODE), job.input, job.output
+            )
             for job in workflow.dag.jobs
             if job.shellcmd
         }
 
 
 def dvc_stages() -> dict[str, dict]:
-    """Folders among the dependencies are replaced by the outputs within, digests of code by the code."""
+    """Folders among the dependencies are replaced by the outputs within, files of digests by the digest."""
     from dvc.repo import Repo
 
-    from dctdiff.closure import import_closure
+    from dctdiff.params.suite import read_params
+    from dctdiff.stages.code import digests
 
     stages = Repo().index.stages
     outputs = {out.def_path for s in stages for out in s.outs}
+    codes = digests(read_params("params.yaml")["suite"])
 
     def files(path: str) -> list[str]:
-        if path.startswith("results/code/"):
-            return [os.path.relpath(file) for file in import_closure(f"dctdiff.stages.{Path(path).stem}")]
         within = [out for out in outputs if out.startswith(f"{path}/")]
         return within if path not in outputs and within else [path]
 
-    return {
-        s.name: stage(
-            s.cmd,
-            [file for dep in s.deps if dep not in s.params for file in files(dep.def_path)],
-            [out.def_path for out in s.outs],
-        )
-        for s in stages
-    }
+    def of(s) -> dict:
+        deps = [dep.def_path for dep in s.deps if dep not in s.params]
+        code = [path for path in deps if path.startswith(CODE)]
+        digest = codes[code[0].removeprefix(CODE).removesuffix(".txt")] if code else NO_CODE
+        inputs = [file for path in deps if path not in code for file in files(path)]
+        return stage(s.cmd, digest, inputs, [out.def_path for out in s.outs])
+
+    return {s.name: of(s) for s in stages}
 
 
 def differences(snakemake: dict[str, Stage], dvc: dict[str, Stage], params: dict) -> list[str]:
@@ -120,7 +125,7 @@ def differences(snakemake: dict[str, Stage], dvc: dict[str, Stage], params: dict
     lines = [f"{name} is only in one engine" for name in sorted(snakemake.keys() ^ dvc.keys() - only_dvc)]
     folders = [out for s in dvc.values() for out in s.outputs if not Path(out).suffix]
     for name in snakemake.keys() & dvc.keys() - {"validate"}:
-        for field in ("command", "inputs", "outputs"):
+        for field in ("command", "code", "inputs", "outputs"):
             ours, theirs = getattr(snakemake[name], field), getattr(dvc[name], field)
             if field == "inputs":
                 theirs = sorted(set(theirs) - set(unconditional(name, params["suite"])))
@@ -151,7 +156,7 @@ def unused(suite: dict) -> set[str]:
 
 
 MARK = "DAG as JSON: "
-ONLY_DVC = {"code"}  # Snakemake follows imports itself
+ONLY_DVC = {"code"}  # Snakemake follows the code itself
 
 if __name__ == "__main__":
     print(MARK + json.dumps({"snakemake": snakemake_stages, "dvc": dvc_stages}[sys.argv[1]]()))

@@ -21,10 +21,10 @@ import torch
 import torch.nn.functional as F
 import yaml
 
-from dctdiff.features import Extractor
-from dctdiff.files import sha256
-from dctdiff.model import load_model
+from dctdiff.metrics.features import Extractor
+from dctdiff.models.weights import load_model
 from dctdiff.params.suite import table_names, validated
+from dctdiff.pipeline.files import sha256
 from engines import ROOT, copy_project, stages_of
 from synthetic import N_CLASSES, write_source
 
@@ -117,7 +117,7 @@ def pooled_pixels(resolution: int, device: torch.device) -> Extractor:
 def finished(tmp_path_factory):
     """The whole small suite, once."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dctdiff.features._efficientnet_lite0", pooled_pixels)
+        patch.setattr("dctdiff.metrics.features._efficientnet_lite0", pooled_pixels)
         yield run_small_suite(tmp_path_factory)
 
 
@@ -158,7 +158,7 @@ def test_every_published_number_stands_in_its_table(finished):
 
 
 def test_conditional_samples_carry_labels(finished):
-    from dctdiff.archive import class_labels, image_names
+    from dctdiff.data.archive import class_labels, image_names
 
     folder, suite = finished
     for name, cell in suite["cells"].items():
@@ -179,7 +179,7 @@ def test_every_release_can_be_imported_in_place_of_training(finished):
         weights = folder / f"results/runs/{name}/last.safetensors"
         path = folder / imported["runs"][name]["release"]["file"]
         path.parent.mkdir(parents=True, exist_ok=True)
-        execute(folder, f"python -m dctdiff.export --weights {weights} --out_state_dict {path}")
+        execute(folder, f"python -m dctdiff.commands.export --weights {weights} --out_state_dict {path}")
         imported["runs"][name]["weights"] = "published"
         imported["runs"][name]["release"]["sha256"] = sha256(path)
         shutil.copyfile(weights, folder / f"{name}.safetensors")

@@ -21,10 +21,10 @@ from PIL import Image
 from pydantic import BaseModel
 
 from dctdiff.bench.tables import build_tables, read_results
-from dctdiff.errors import UserError
-from dctdiff.files import existing, read_json, replacing, write_text
-from dctdiff.params.slice import without_none
 from dctdiff.params.suite import Suite
+from dctdiff.pipeline.errors import UserError
+from dctdiff.pipeline.files import existing, read_json, replacing, write_text
+from dctdiff.pipeline.slice import without_none
 from dctdiff.stages.tables import read_logs
 
 ROOT = Path(__file__).resolve().parent.parent

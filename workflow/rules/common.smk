@@ -1,17 +1,17 @@
 # What the rules share: the validated suite, the arguments of a command, the code behind a stage.
 
-import functools
-import os
 import shlex
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from dctdiff.closure import import_closure
-from dctdiff.errors import UserError
+from dctdiff.pipeline.code import check_beside
+from dctdiff.pipeline.errors import UserError
+from dctdiff.params.jobs import CHOOSING, job_code
 from dctdiff.params.suite import dct_spectra, read_params, table_names, validated
 
 try:
+    check_beside(Path.cwd())
     PARAMS = read_params("params.yaml")
     validated(config, "params.yaml")
 except UserError as error:
@@ -55,10 +55,15 @@ def arguments(params_slice, prefix=""):
     return " ".join(words)
 
 
-@functools.cache
 def code(stage):
-    """The files that a stage imports: an edit of any of them reruns it."""
-    return [os.path.relpath(path) for path in import_closure(f"dctdiff.stages.{stage}")]
+    """Params function: digest of the code behind a job; an edit that changes it reruns the job."""
+    if stage not in CHOOSING:
+        return job_code(SUITE, stage)
+
+    def of_job(wildcards):
+        return job_code(SUITE, stage, *wildcards)
+
+    return of_job
 
 
 def section(name, wildcard):
@@ -140,10 +145,6 @@ run_statistics = codec_statistics(run_slice)
 
 def weights_module(wildcards):
     return f"weights_{run_slice(wildcards)['weights']}"
-
-
-def weights_code(wildcards):
-    return code(weights_module(wildcards))
 
 
 def weights_images(wildcards):

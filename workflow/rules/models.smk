@@ -3,7 +3,6 @@
 
 rule weights:
     input:
-        code=weights_code,
         images=weights_images,
         pixels=weights_pixels,
         statistics=weights_statistics,
@@ -11,8 +10,10 @@ rule weights:
         weights="results/runs/{run}/last.safetensors",
         checkpoints=directory("results/runs/{run}/checkpoints"),
         log="results/training/{run}.jsonl",
+        record="results/records/weights/{run}.json",
     priority: 10
     params:
+        code=code("weights"),
         run=run_slice,
         module=weights_module,
         images=run_images,
@@ -23,18 +24,20 @@ rule weights:
         "python -m dctdiff.stages.{params.module} --images {params.images} --pixels {params.pixels}"
         " --statistics {params.statistics} {params.arguments} --out_weights {output.weights} --out_checkpoints {output.checkpoints}"
         " --out_log {output.log}"
+        " --out_record {output.record}"
 
 
 rule select:
     input:
-        code=code("select"),
         checkpoints="results/runs/{run}/checkpoints",
         reference=reference_of(selection_slice, "reference"),
     output:
         weights="results/runs/{run}/best.safetensors",
         selection="results/evaluations/selections/{run}.json",
+        record="results/records/select/{run}.json",
     priority: 10
     params:
+        code=code("select"),
         selection=selection_slice,
         extractor=SUITE["extractor"],
         arguments=written(selection_slice),
@@ -43,18 +46,21 @@ rule select:
         "python -m dctdiff.stages.select --checkpoints {input.checkpoints} --reference_file {input.reference}"
         " {params.arguments} {params.extractor_arguments}"
         " --out_weights {output.weights} --out_selection {output.selection}"
+        " --out_record {output.record}"
 
 
 rule sample:
     input:
-        code=code("sample"),
         weights=cell_weights,
     output:
         samples="results/samples/{cell}.zip",
         grid="results/grids/cells/{cell}.png",
+        record="results/records/sample/{cell}.json",
     params:
+        code=code("sample"),
         cell=cell_slice,
         arguments=written(cell_slice),
     shell:
         "python -m dctdiff.stages.sample --weights {input.weights} {params.arguments}"
         " --out_samples {output.samples} --out_grid {output.grid}"
+        " --out_record {output.record}"

@@ -32,21 +32,24 @@ FIGURES = [
 
 rule tables:
     input:
-        code=code("tables"),
         plan=PLAN,
         evaluations=EVALUATIONS,
         statistics=STATISTICS,
         logs=LOGS,
     output:
         report(TABLES, category="Tables", caption="../report/tables.rst"),
+        record="results/records/tables.json",
+    params:
+        code=code("tables"),
     shell:
         "python -m dctdiff.stages.tables --plan {input.plan} --evaluations results/evaluations"
         " --statistics results/statistics --logs results/training --out_tables results/tables"
+        " --out_record {output.record}"
 
 
 rule report:
     input:
-        code=[*code("report"), "src/dctdiff/report.html.j2"],
+        template="src/dctdiff/report/page.html.j2",
         plan=PLAN,
         tables=TABLES,
         evaluations=EVALUATIONS,
@@ -56,7 +59,9 @@ rule report:
     output:
         figures=report(FIGURES, category="Figures", caption="../report/figures.rst"),
         report="results/report/index.html",
+        record="results/records/report.json",
     params:
+        code=code("report"),
         report=SUITE["report"],
         arguments=arguments(SUITE["report"]),
     shell:
@@ -64,3 +69,4 @@ rule report:
         " --evaluations results/evaluations --statistics results/statistics --logs results/training"
         " --grids results/grids {params.arguments} --out_figures results/figures"
         " --out_report {output.report}"
+        " --out_record {output.record}"

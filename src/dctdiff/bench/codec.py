@@ -5,7 +5,7 @@ import argparse
 import torch
 
 from dctdiff.bench.measuring import cpu_seconds, gpu_seconds, write_result
-from dctdiff.codec import DCTCodec
+from dctdiff.spaces.dct import DCTCodec
 
 SIZES = ((32, 2, 4), (64, 2, 4), (128, 4, 9), (256, 4, 8))  # resolution, B, K
 CPU_BYTES, GPU_BYTES = 2**21, 2**28  # of images at once

@@ -10,13 +10,13 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from dctdiff.archive import encode_jpeg, image_batches, write_archive
 from dctdiff.bench.measuring import write_result
-from dctdiff.cropping import random_crop
-from dctdiff.features import load_extractor
-from dctdiff.frechet import Moments, fit, frechet_distance
-from dctdiff.hardware import default_device
-from dctdiff.photographs import read_photographs
+from dctdiff.data.archive import encode_jpeg, image_batches, write_archive
+from dctdiff.data.cropping import random_crop
+from dctdiff.data.photographs import read_photographs
+from dctdiff.metrics.features import load_extractor
+from dctdiff.metrics.frechet import Moments, fit, frechet_distance
+from dctdiff.pipeline.hardware import default_device
 
 N_IMAGES, N_COMPARED, SIDE = 50_000, 500, 32
 NAME, RESOLUTION, BATCH = "efficientnet-lite0", 224, 250

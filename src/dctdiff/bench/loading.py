@@ -7,8 +7,8 @@ import torch
 
 from dctdiff.bench.measuring import write_result
 from dctdiff.bench.shapes import paper_suite, random_images
-from dctdiff.hardware import default_device
-from dctdiff.training import loaded_batches
+from dctdiff.models.batches import loaded_batches
+from dctdiff.pipeline.hardware import default_device
 
 STEPS = 30
 

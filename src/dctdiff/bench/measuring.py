@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import torch
 
-from dctdiff.files import write_json
-from dctdiff.hardware import versions
+from dctdiff.pipeline.files import write_json
+from dctdiff.pipeline.hardware import versions
 
 WARM_UP, REPEATS = 3, 15
 WAIT_MICROSECONDS = 20.0

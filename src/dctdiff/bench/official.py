@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dctdiff.archive import encode_jpeg
 from dctdiff.bench.codec import SIZES
 from dctdiff.bench.measuring import gpu_seconds, write_result
 from dctdiff.bench.shapes import SAMPLED, TRAINED, run_and_config
-from dctdiff.codec import zigzag
-from dctdiff.features import import_torchvision
+from dctdiff.data.archive import encode_jpeg
+from dctdiff.metrics.features import import_torchvision
+from dctdiff.spaces.zigzag import zigzag
 
 ETA = 250.0
 SECONDS = 3.0  # of each measurement of the codec

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 
 from dctdiff.bench.measuring import write_result
 from dctdiff.bench.shapes import run_and_config
-from dctdiff.execution import prepared_for_sampling
+from dctdiff.diffusion.schedule import NETWORK_TIME
+from dctdiff.models.execution import prepared_for_sampling
 from dctdiff.params.execution import Execution
-from dctdiff.schedule import NETWORK_TIME
 
 RUN, N_IMAGES = "cifar10-dctdiff-s", 16
 WAYS = {
@@ -34,7 +34,7 @@ def main() -> None:
 
     def predicted(execution: Execution, approximate: str) -> torch.Tensor:
         gelu = functools.partial(F.gelu, approximate=approximate)
-        with torch.inference_mode(), mock.patch("dctdiff.uvit.F.gelu", gelu):
+        with torch.inference_mode(), mock.patch("dctdiff.networks.uvit.F.gelu", gelu):
             return prepared_for_sampling(network, execution)(x, t)
 
     exact = predicted(Execution(mixed_precision="float32"), "none")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dctdiff.cost import gmacs
-from dctdiff.model import ModelConfig, model_config
+from dctdiff.models.config import ModelConfig, model_config
+from dctdiff.models.cost import gmacs
 from dctdiff.params.suite import Suite, read_params
 from dctdiff.params.train import Run
 

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from dctdiff.bench.measuring import write_result
-from dctdiff.files import read_json
+from dctdiff.pipeline.files import read_json
 
 RUN = "ffhq256-dctdiff-m"
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from dctdiff.files import read_json
-from dctdiff.tables import NONE
+from dctdiff.pipeline.files import read_json
+from dctdiff.report.tables import NONE
 
 
 def read_results(folder: Path) -> dict[str, dict]:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from dctdiff.params.slice import Count, Seed, Slice
+from dctdiff.pipeline.slice import Count, Seed, Slice
 
 # Method -> the keys that it needs, beside resolution.
 NEEDED = {

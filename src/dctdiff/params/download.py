@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from dctdiff.params.slice import SHA256, Count, Slice
+from dctdiff.pipeline.slice import SHA256, Count, Slice
 
 MD5 = r"^[0-9a-f]{32}$"
 FILE_NAME = r"[\w-][\w.-]*"

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from dctdiff.params.slice import SHA256, Count, Slice
+from dctdiff.pipeline.slice import SHA256, Count, Slice
 
 
 class Extractor(Slice):

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from dctdiff.params.slice import Slice
+from dctdiff.pipeline.slice import Slice
 
 
 class Execution(Slice):

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from dctdiff.params.slice import Count, Slice
+from dctdiff.pipeline.slice import Count, Slice
 
 
 class Report(Slice):

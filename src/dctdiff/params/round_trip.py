@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from dctdiff.params.slice import Slice
+from dctdiff.pipeline.slice import Slice
 
 
 class RoundTrip(Slice):

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from dctdiff.params.execution import Execution
-from dctdiff.params.slice import Count, Name, Seed
+from dctdiff.pipeline.slice import Count, Name, Seed
 
 
 class Cell(Execution):

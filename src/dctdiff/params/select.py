@@ -5,7 +5,7 @@ from pydantic import Field
 from dctdiff.params.evaluate import Extractor
 from dctdiff.params.execution import Execution
 from dctdiff.params.sample import Cell
-from dctdiff.params.slice import Count, Name, Seed
+from dctdiff.pipeline.slice import Count, Name, Seed
 
 Sampler = Cell.model_fields["sampler"].annotation
 

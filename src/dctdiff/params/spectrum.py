@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from dctdiff.params.slice import Count, Name, Seed, Slice
+from dctdiff.pipeline.slice import Count, Name, Seed, Slice
 
 
 class Spectrum(Slice):

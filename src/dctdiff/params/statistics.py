@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from dctdiff.params.slice import Count, Name, Slice
+from dctdiff.pipeline.slice import Count, Name, Slice
 
 
 class Codec(Slice):

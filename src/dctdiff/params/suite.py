@@ -5,8 +5,6 @@ from pathlib import Path
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from dctdiff.errors import UserError
-from dctdiff.files import existing_file
 from dctdiff.params.crop import Crop
 from dctdiff.params.download import Download
 from dctdiff.params.evaluate import Extractor, Reference
@@ -15,12 +13,14 @@ from dctdiff.params.report import Report
 from dctdiff.params.round_trip import RoundTrip
 from dctdiff.params.sample import Cell
 from dctdiff.params.select import Selection
-from dctdiff.params.slice import Name, Slice, explain
 from dctdiff.params.spectrum import Spectrum
 from dctdiff.params.statistics import Codec
 from dctdiff.params.train import Run
 from dctdiff.params.truncation import Truncation
 from dctdiff.params.upsampling import Upsampling
+from dctdiff.pipeline.errors import UserError
+from dctdiff.pipeline.files import existing_file
+from dctdiff.pipeline.slice import Name, Slice, explain
 
 # In the order of the report; some come with their section. Tables of published distances have
 # other names and follow the first.

@@ -6,14 +6,14 @@ from pydantic import Field, model_validator
 
 from dctdiff.params.execution import ROUNDING_ONLY, Execution
 from dctdiff.params.release import Release
-from dctdiff.params.slice import Count, Name, Seed
+from dctdiff.pipeline.slice import Count, Name, Seed
 
 # These change how a run is executed or how far it goes, not its course: a run goes on from its
-# state when they change. Everything else is part of the fingerprint of the state, candidate_steps
+# state when they change. Everything else is part of the identity of the state, candidate_steps
 # too: a state holds the candidates of its own past.
-NOT_IN_FINGERPRINT = ROUNDING_ONLY | {
+NOT_IN_IDENTITY = ROUNDING_ONLY | {
     "train_steps", "checkpoint_steps", "processes", "gradient_checkpointing", "accumulation_steps",
-    "weights", "release",
+    "weights", "release", "ask_above_steps",
 }  # fmt: skip
 
 
@@ -57,6 +57,11 @@ class Run(Execution):
     seed: Seed = Field(description="seed of weights, order, flips, times and noise")
     log_steps: Count = Field(description="steps per line of the log, which holds their mean loss")
     checkpoint_steps: Count = Field(description="steps between two saved states")
+    ask_above_steps: int = Field(
+        1000,
+        ge=0,
+        description="a state of more steps than this, trained by other code, is not left without asking",
+    )
     candidate_steps: Count | None = Field(
         None,
         description="steps between two EMA weights kept for the selection of a checkpoint; none: only the last are",

@@ -3,7 +3,7 @@
 from pydantic import Field, model_validator
 
 from dctdiff.params.evaluate import Extractor
-from dctdiff.params.slice import Count, Name, Slice
+from dctdiff.pipeline.slice import Count, Name, Slice
 
 
 class Truncation(Slice):

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from dctdiff.params.evaluate import Extractor
-from dctdiff.params.slice import Name, Slice
+from dctdiff.pipeline.slice import Name, Slice
 
 
 class Upsampling(Slice):

@@ -7,12 +7,12 @@ from pathlib import PurePosixPath
 import numpy as np
 from PIL import Image
 
-from dctdiff.archive import decode_image, encode_jpeg, open_archive, read_entries, write_archive, write_grid
-from dctdiff.command import parse_command, run_stage
-from dctdiff.cropping import box_crop, random_crop
-from dctdiff.errors import UserError
+from dctdiff.data.archive import decode_image, encode_jpeg, open_archive, read_entries, write_archive, write_grid
+from dctdiff.data.cropping import box_crop, random_crop
 from dctdiff.params.crop import Crop
-from dctdiff.progress import progress
+from dctdiff.pipeline.command import parse_command, run_stage
+from dctdiff.pipeline.errors import UserError
+from dctdiff.pipeline.progress import progress
 
 JPEG_START = b"\xff\xd8\xff"
 JPEG_SUFFIXES = (".jpg", ".jpeg")

@@ -6,12 +6,12 @@ The archive holds ``train/...`` and, if the source has its own split, ``heldout/
 from collections.abc import Iterator
 from pathlib import Path
 
-from dctdiff.archive import write_archive
-from dctdiff.command import parse_command, run_stage
-from dctdiff.fetching import RENEW, Remote, obtain
+from dctdiff.data.archive import write_archive
+from dctdiff.data.fetching import RENEW, Remote, obtain
+from dctdiff.data.photographs import read_photographs
+from dctdiff.data.sources import AGAIN, Wanted, check, read_files
 from dctdiff.params.download import Download
-from dctdiff.photographs import read_photographs
-from dctdiff.sources import AGAIN, Wanted, check, read_files
+from dctdiff.pipeline.command import parse_command, run_stage
 
 
 def place_of(download: Download, address: str, digests: dict[str, str]) -> Path:

@@ -8,17 +8,17 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-import dctdiff.hardware
-from dctdiff.archive import count_images, image_batches, image_format, read_record
-from dctdiff.command import parse_command, run_stage
-from dctdiff.errors import UserError
-from dctdiff.features import MAX_COMPARED, evenly_spaced, load_extractor
-from dctdiff.files import existing_file, sha256, write_json
-from dctdiff.frechet import Gaussian, fit, frechet_distance
-from dctdiff.kid import kernel_distance
+from dctdiff.data.archive import count_images, image_batches, image_format, read_record
+from dctdiff.metrics.features import MAX_COMPARED, evenly_spaced, load_extractor
+from dctdiff.metrics.frechet import Gaussian, fit, frechet_distance
+from dctdiff.metrics.kid import kernel_distance
+from dctdiff.metrics.precision_recall import NEIGHBOURS, precision_recall
 from dctdiff.params.evaluate import Extractor
-from dctdiff.precision_recall import NEIGHBOURS, precision_recall
-from dctdiff.progress import progress
+from dctdiff.pipeline import hardware
+from dctdiff.pipeline.command import parse_command, run_stage
+from dctdiff.pipeline.errors import UserError
+from dctdiff.pipeline.files import existing_file, sha256, write_json
+from dctdiff.pipeline.progress import progress
 
 
 def load_reference(path: str) -> tuple[Gaussian, dict]:
@@ -66,7 +66,7 @@ def main() -> None:
         },
         Extractor,
     )
-    device = dctdiff.hardware.default_device()
+    device = hardware.default_device()
     reference, protocol = load_reference(paths.reference)
     extractor = load_extractor(params.extractor, params.feature_resolution, device)
     here = (extractor.sha256, params.feature_resolution)
@@ -86,7 +86,7 @@ def main() -> None:
             "protocol": {**protocol, "reference_sha256": sha256(paths.reference)},
             "images": read_record(paths.images),
             "images_sha256": sha256(paths.images),
-            "versions": dctdiff.hardware.versions(),
+            "versions": hardware.versions(),
         },
     )
 

@@ -1,7 +1,7 @@
 """Decode the training images once, into one array that training maps into memory."""
 
-from dctdiff.command import parse_command, run_stage
-from dctdiff.packing import write_pixels
+from dctdiff.data.packing import write_pixels
+from dctdiff.pipeline.command import parse_command, run_stage
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """Write down what the suite consists of: the sections that tables and report show."""
 
-from dctdiff.command import parse_command, run_stage
-from dctdiff.files import write_json
 from dctdiff.params.suite import load_suite
+from dctdiff.pipeline.command import parse_command, run_stage
+from dctdiff.pipeline.files import write_json
 
 SECTIONS = {
     "datasets", "codecs", "truncations", "upsamplings", "spectra", "runs", "selections", "cells", "published",

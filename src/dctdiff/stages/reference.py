@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-import dctdiff.hardware
-from dctdiff.archive import count_images, image_batches
-from dctdiff.command import parse_command, run_stage
-from dctdiff.errors import UserError
-from dctdiff.features import MAX_COMPARED, Extractor, evenly_spaced, load_extractor
-from dctdiff.files import replacing, sha256
-from dctdiff.frechet import Gaussian, Moments
+from dctdiff.data.archive import count_images, image_batches
+from dctdiff.metrics.features import MAX_COMPARED, Extractor, evenly_spaced, load_extractor
+from dctdiff.metrics.frechet import Gaussian, Moments
 from dctdiff.params.evaluate import ReferenceSet
-from dctdiff.progress import progress
+from dctdiff.pipeline import hardware
+from dctdiff.pipeline.command import parse_command, run_stage
+from dctdiff.pipeline.errors import UserError
+from dctdiff.pipeline.files import replacing, sha256
+from dctdiff.pipeline.progress import progress
 
 SYMMETRY = 1e-6  # how far from symmetric a covariance may be, in terms of its largest entry
 FID_STATS = "the folder fid_stats (https://drive.google.com/drive/folders/1WvLoI73O1HXyleg2jWzginlFJ5eJ_s-b)"
@@ -25,7 +25,7 @@ FID_STATS = "the folder fid_stats (https://drive.google.com/drive/folders/1WvLoI
 
 def measured(images: str, params: ReferenceSet, extractor: Extractor) -> tuple[Gaussian, np.ndarray]:
     """The fit to the training images, and the features that KID, precision and recall look at."""
-    device = dctdiff.hardware.default_device()
+    device = hardware.default_device()
     n_images = count_images(images, params.n_images)
     chosen = np.zeros(n_images, dtype=bool)
     chosen[evenly_spaced(n_images, MAX_COMPARED)] = True
@@ -92,7 +92,7 @@ def main() -> None:
         },
         ReferenceSet,
     )
-    extractor = load_extractor(params.extractor, params.feature_resolution, dctdiff.hardware.default_device())
+    extractor = load_extractor(params.extractor, params.feature_resolution, hardware.default_device())
     if params.file:
         gaussian, features = published(params.file, params.sha256, extractor), {}
         origin = {"reference_file": Path(params.file).name, "reference_file_sha256": params.sha256}

@@ -8,9 +8,12 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-import dctdiff
-from dctdiff.command import parse_command, run_stage
-from dctdiff.figures import (
+import dctdiff.report
+from dctdiff.params.report import Report
+from dctdiff.params.suite import dct_spectra, table_names
+from dctdiff.pipeline.command import parse_command, run_stage
+from dctdiff.pipeline.files import existing, read_json, replacing, write_text
+from dctdiff.report.figures import (
     coefficient_distributions,
     distance_against_nfe,
     distance_against_training,
@@ -19,13 +22,10 @@ from dctdiff.figures import (
     spectra,
     truncation_curve,
 )
-from dctdiff.files import existing, read_json, replacing, write_text
-from dctdiff.params.report import Report
-from dctdiff.params.suite import dct_spectra, table_names
+from dctdiff.report.tables import NONE, NOT_KNOWN, NOT_RUN
 from dctdiff.stages.tables import read_evaluations, read_folder, read_logs
-from dctdiff.tables import NONE, NOT_KNOWN, NOT_RUN
 
-TEMPLATE = Path(dctdiff.__file__).parent / "report.html.j2"
+TEMPLATE = Path(dctdiff.report.__file__).parent / "page.html.j2"
 
 
 def save_figure(figure: Figure, path: Path, dpi: int) -> Path:

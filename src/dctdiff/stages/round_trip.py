@@ -5,12 +5,13 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import torch
 
-from dctdiff.archive import count_images, encode_jpeg, image_batches, write_archive
-from dctdiff.codec import DCTCodec, PixelCodec
-from dctdiff.command import parse_command, run_stage
-from dctdiff.files import read_json, sha256
+from dctdiff.data.archive import count_images, encode_jpeg, image_batches, write_archive
 from dctdiff.params.round_trip import RoundTrip
-from dctdiff.progress import progress
+from dctdiff.pipeline.command import parse_command, run_stage
+from dctdiff.pipeline.files import read_json, sha256
+from dctdiff.pipeline.progress import progress
+from dctdiff.spaces.dct import DCTCodec
+from dctdiff.spaces.pixel import PixelCodec
 
 BATCH_SIZE = 100
 

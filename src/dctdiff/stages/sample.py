@@ -10,17 +10,19 @@ from pathlib import Path
 import torch
 from accelerate import PartialState
 
-from dctdiff.archive import coding_threads, encode_jpeg, read_entries, write_archive, write_grid
-from dctdiff.command import parse_command, run_stage
-from dctdiff.errors import UserError
-from dctdiff.execution import precision
-from dctdiff.files import sha256
-from dctdiff.launch import relaunch_with
-from dctdiff.model import ModelConfig, load_model
+from dctdiff.data.archive import coding_threads, encode_jpeg, read_entries, write_archive, write_grid
+from dctdiff.models.config import ModelConfig
+from dctdiff.models.execution import precision
+from dctdiff.models.sampling import image_labels, sample_images
+from dctdiff.models.weights import load_model
 from dctdiff.params.execution import ROUNDING_ONLY
+from dctdiff.params.jobs import choices
 from dctdiff.params.sample import Cell
-from dctdiff.progress import progress
-from dctdiff.sampling import image_labels, sample_images
+from dctdiff.pipeline.command import parse_command, run_stage
+from dctdiff.pipeline.errors import UserError
+from dctdiff.pipeline.files import sha256
+from dctdiff.pipeline.launch import relaunch_with
+from dctdiff.pipeline.progress import progress
 
 MODULE = "dctdiff.stages.sample"
 
@@ -64,7 +66,7 @@ def joined(parts: list[Path]) -> Iterator[tuple[str, bytes]]:
         yield from read_entries(part)
 
 
-def main() -> None:
+def main() -> dict[str, str] | None:
     paths, cell = parse_command(
         __doc__,
         {
@@ -101,11 +103,12 @@ def main() -> None:
         state.wait_for_everyone()
         state.destroy_process_group()  # no one waits for the joining
         if not state.is_main_process:
-            return
+            return None
         write_archive(paths.out_samples, joined(parts), record)
         for part in parts:
             part.unlink()
     write_grid(paths.out_grid, paths.out_samples)
+    return choices(config.space) | {"SAMPLERS": cell.sampler}
 
 
 if __name__ == "__main__":

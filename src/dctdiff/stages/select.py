@@ -13,23 +13,23 @@ from pathlib import Path
 
 import numpy as np
 
-import dctdiff.hardware
-from dctdiff.archive import decode_image, encode_jpeg
-from dctdiff.closure import code_fingerprint
-from dctdiff.command import parse_command, run_stage
-from dctdiff.errors import UserError
-from dctdiff.execution import precision
-from dctdiff.features import Extractor, load_extractor
-from dctdiff.files import existing, read_json, replacing, sha256, write_json
-from dctdiff.frechet import Gaussian, Moments, frechet_distance
-from dctdiff.model import load_model
+from dctdiff.data.archive import decode_image, encode_jpeg
+from dctdiff.metrics.features import Extractor, load_extractor
+from dctdiff.metrics.frechet import Gaussian, Moments, frechet_distance
+from dctdiff.models.execution import precision
+from dctdiff.models.sampling import sample_images
+from dctdiff.models.weights import load_model, read_config
 from dctdiff.params.execution import ROUNDING_ONLY
+from dctdiff.params.jobs import choices
 from dctdiff.params.select import SelectionSet
-from dctdiff.progress import progress
-from dctdiff.sampling import sample_images
+from dctdiff.pipeline import hardware
+from dctdiff.pipeline.code import code_behind
+from dctdiff.pipeline.command import parse_command, run_stage
+from dctdiff.pipeline.errors import UserError
+from dctdiff.pipeline.files import existing, read_json, replacing, sha256, write_json
+from dctdiff.pipeline.progress import progress
 from dctdiff.stages.evaluate import load_reference
 
-MODULE = "dctdiff.stages.select"
 # Of the reference its file counts, of mixed_precision what it comes to here.
 NOT_IN_VALUE = ROUNDING_ONLY | {"mixed_precision", "reference", "sample_batch_size", "batch_size"}
 
@@ -42,13 +42,14 @@ def candidates_in(folder: str) -> dict[Path, int | None]:
     return {path: int(path.stem) or None for path in paths}
 
 
-def fingerprint(params: SelectionSet, reference_sha256: str) -> str:
-    """What the value of a checkpoint depends on beside its weights."""
+def fingerprint(params: SelectionSet, reference_sha256: str, entries: dict[str, str]) -> str:
+    """What the value of a checkpoint depends on beside its weights; ``entries`` of registries are in use."""
     identity = {
-        "params": params.model_dump(exclude=NOT_IN_VALUE),
-        "precision": precision(params, dctdiff.hardware.default_device()),
+        # A key that is off counts as absent, so that a new one does not change the value of old params.
+        "params": {key: value for key, value in params.model_dump(exclude=NOT_IN_VALUE).items() if value},
+        "precision": precision(params, hardware.default_device()),
         "reference_sha256": reference_sha256,
-        "code": code_fingerprint(MODULE),
+        "code": code_behind("dctdiff.stages.select.distance", entries),
     }
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -72,7 +73,7 @@ def sampled_batches(weights: Path, params: SelectionSet, device) -> Iterator[np.
 
 
 def distance(weights: Path, extractor: Extractor, reference: Gaussian, params: SelectionSet, label: str) -> float:
-    device = dctdiff.hardware.default_device()
+    device = hardware.default_device()
     moments = Moments()
     with progress(label, params.n_images, "images") as bar:
         for features in extractor.feature_batches(sampled_batches(weights, params, device), device, bar.update):
@@ -83,7 +84,7 @@ def distance(weights: Path, extractor: Extractor, reference: Gaussian, params: S
 def values_of(digests: dict[Path, str], reference_path: str, params: SelectionSet, cache: Path) -> dict[Path, float]:
     """Distance of each checkpoint; ``cache``: values so far, by the digest of the weights."""
     reference, protocol = load_reference(reference_path)
-    extractor = load_extractor(params.extractor, params.feature_resolution, dctdiff.hardware.default_device())
+    extractor = load_extractor(params.extractor, params.feature_resolution, hardware.default_device())
     if (extractor.sha256, params.feature_resolution) != (protocol["extractor_sha256"], protocol["feature_resolution"]):
         raise UserError(f"{reference_path} was made with another extractor; run the reference stage again")
     known = read_json(cache) if cache.exists() else {}
@@ -95,7 +96,7 @@ def values_of(digests: dict[Path, str], reference_path: str, params: SelectionSe
     return {path: known[digest] for path, digest in digests.items()}
 
 
-def main() -> None:
+def main() -> dict[str, str]:
     paths, params = parse_command(
         __doc__,
         {
@@ -108,9 +109,10 @@ def main() -> None:
     )
     steps = candidates_in(paths.checkpoints)
     digests = {path: sha256(path) for path in steps}
+    entries = choices(read_config(next(iter(steps))).space) | {"SAMPLERS": params.sampler}
     values: dict[Path, float | None] = dict.fromkeys(steps)
     if len(steps) > 1:
-        key = fingerprint(params, sha256(paths.reference_file))
+        key = fingerprint(params, sha256(paths.reference_file), entries)
         cache = Path(paths.out_weights).parent / "selection" / f"{key}.json"
         values = values_of(digests, paths.reference_file, params, cache)
     best = min(steps, key=lambda path: values[path] or 0.0)  # of equal ones the earliest
@@ -129,10 +131,11 @@ def main() -> None:
                 {"step": step, "value": values[path], "weights_sha256": digests[path]} for path, step in steps.items()
             ],
             **params.model_dump(include={"sampler", "nfe", "n_images", "jpeg_quality", "seed", "mixed_precision"}),
-            "precision": precision(params, dctdiff.hardware.default_device()),
+            "precision": precision(params, hardware.default_device()),
             "protocol": {**protocol, "reference_sha256": sha256(paths.reference_file)},
         },
     )
+    return entries
 
 
 if __name__ == "__main__":

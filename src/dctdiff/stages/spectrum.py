@@ -5,16 +5,17 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
-from dctdiff.archive import count_images, image_batches
-from dctdiff.codec import DCTCodec, ycbcr_planes
-from dctdiff.command import parse_command, run_stage
-from dctdiff.draws import normal_per_image
-from dctdiff.errors import UserError
-from dctdiff.files import read_json, sha256, write_json
+from dctdiff.analysis.spectrum import CoefficientPower, RadialPower, crossing_times, snr
+from dctdiff.data.archive import count_images, image_batches
+from dctdiff.diffusion.draws import normal_per_image
+from dctdiff.diffusion.schedule import Schedule
 from dctdiff.params.spectrum import Spectrum
-from dctdiff.progress import progress
-from dctdiff.schedule import Schedule
-from dctdiff.spectrum import CoefficientPower, RadialPower, crossing_times, snr
+from dctdiff.pipeline.command import parse_command, run_stage
+from dctdiff.pipeline.errors import UserError
+from dctdiff.pipeline.files import read_json, sha256, write_json
+from dctdiff.pipeline.progress import progress
+from dctdiff.spaces.colour import ycbcr_planes
+from dctdiff.spaces.dct import DCTCodec
 
 BATCH_SIZE = 50
 PIXEL_SCALE = 127.5  # pixel diffusion sees values in [-1, 1] (protocol point 7)

@@ -5,14 +5,15 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
-from dctdiff import statistics
-from dctdiff.archive import image_batches
-from dctdiff.codec import DCTCodec, zigzag
-from dctdiff.command import parse_command, run_stage
-from dctdiff.errors import UserError
-from dctdiff.files import sha256, write_json
+from dctdiff.analysis import statistics
+from dctdiff.data.archive import image_batches
 from dctdiff.params.statistics import Codec
-from dctdiff.progress import progress
+from dctdiff.pipeline.command import parse_command, run_stage
+from dctdiff.pipeline.errors import UserError
+from dctdiff.pipeline.files import sha256, write_json
+from dctdiff.pipeline.progress import progress
+from dctdiff.spaces.dct import DCTCodec
+from dctdiff.spaces.zigzag import zigzag
 
 BATCH_SIZE = 500  # images, at most
 BATCH_PIXELS = BATCH_SIZE * 64**2  # at most: large images go in smaller batches

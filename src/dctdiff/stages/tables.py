@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from dctdiff.command import parse_command, run_stage
-from dctdiff.errors import UserError
-from dctdiff.files import read_json, write_text
-from dctdiff.tables import build_tables, to_latex
+from dctdiff.pipeline.command import parse_command, run_stage
+from dctdiff.pipeline.errors import UserError
+from dctdiff.pipeline.files import read_json, write_text
+from dctdiff.report.tables import build_tables, to_latex
 
 FORMATS = (".csv", ".md", ".tex")
 

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from dctdiff.archive import read_images
-from dctdiff.command import parse_command, run_stage
-from dctdiff.distortion import N_PICTURES, jpeg_round_trip, labelled_rows
-from dctdiff.files import replacing, write_json
-from dctdiff.measurement import measured_distances
+from dctdiff.analysis.distortion import N_PICTURES, jpeg_round_trip, labelled_rows
+from dctdiff.analysis.measurement import measured_distances
+from dctdiff.analysis.truncation import m_star, truncated
+from dctdiff.data.archive import read_images
 from dctdiff.params.truncation import MeasuredTruncation
-from dctdiff.truncation import m_star, truncated
+from dctdiff.pipeline.command import parse_command, run_stage
+from dctdiff.pipeline.files import replacing, write_json
 
 N_ROWS = 6  # of the picture, beside the originals
 

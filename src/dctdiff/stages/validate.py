@@ -4,9 +4,9 @@ Under DVC everything else waits for the marker, whose content never changes: a w
 pipeline before any work, and a right one reruns nothing. Snakemake checks before it plans.
 """
 
-from dctdiff.command import parse_command, run_stage
-from dctdiff.files import write_text
 from dctdiff.params.suite import load_suite
+from dctdiff.pipeline.command import parse_command, run_stage
+from dctdiff.pipeline.files import write_text
 
 
 def main() -> None:

@@ -9,14 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from dctdiff.archive import class_labels, image_names
-from dctdiff.command import parse_command, run_stage
-from dctdiff.errors import UserError
-from dctdiff.files import write_text
-from dctdiff.model import ModelConfig, model_config, save_model, write_checkpoints
+from dctdiff.data.archive import class_labels, image_names
+from dctdiff.models.config import ModelConfig, model_config
+from dctdiff.models.release import check_file, check_weights, read_state_dict
+from dctdiff.models.weights import save_model, write_checkpoints
+from dctdiff.params.jobs import choices
 from dctdiff.params.release import Release
 from dctdiff.params.train import Run
-from dctdiff.release import check_file, check_weights, read_state_dict
+from dctdiff.pipeline.command import parse_command, run_stage
+from dctdiff.pipeline.errors import UserError
+from dctdiff.pipeline.files import write_text
 
 UNKNOWN_STEP = 0  # names the checkpoint of a release whose steps are not known
 
@@ -51,7 +53,7 @@ def log_line(run: Run, digest: str) -> str:
     return json.dumps(line) + "\n"
 
 
-def main() -> None:
+def main() -> dict[str, str]:
     paths, run = parse_command(
         __doc__,
         {
@@ -74,6 +76,7 @@ def main() -> None:
     save_model(paths.out_weights, weights, config)
     write_checkpoints(paths.out_checkpoints, {run.release.train_steps or UNKNOWN_STEP: Path(paths.out_weights)})
     write_text(paths.out_log, log_line(run, digest))
+    return choices(config.space)
 
 
 if __name__ == "__main__":

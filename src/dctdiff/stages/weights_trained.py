@@ -1,32 +1,30 @@
 """Train one run and write its EMA weights, the candidates of a selection and its log.
 
-The same command starts, resumes and finishes. The state lies in a folder beside the weights,
-named by a fingerprint of all that defines the run: a change of any of it starts from step 0, and
-a rerun without a change costs seconds.
+The same command starts, resumes and finishes. The state lies beside the weights, in a folder for
+each identity of the run: other params start from step 0, other code asks first, and a rerun
+without a change costs seconds.
 """
 
-import dataclasses
-import hashlib
-import json
 import signal
 from pathlib import Path
 
 import numpy as np
 
-from dctdiff.archive import class_labels, image_names
-from dctdiff.closure import code_fingerprint
-from dctdiff.codec import zigzag
-from dctdiff.command import parse_command, run_stage
-from dctdiff.errors import UserError
-from dctdiff.execution import precision
-from dctdiff.files import read_json, sha256, write_text
-from dctdiff.hardware import default_device
-from dctdiff.launch import process_rank, relaunch_with
-from dctdiff.model import ModelConfig, model_config, save_model, write_checkpoints
-from dctdiff.packing import open_pixels
-from dctdiff.params.train import NOT_IN_FINGERPRINT, Run
-from dctdiff.statistics import loss_weights
-from dctdiff.training import candidates, train
+from dctdiff.analysis.statistics import loss_weights
+from dctdiff.data.archive import class_labels, image_names
+from dctdiff.data.packing import open_pixels
+from dctdiff.models.config import ModelConfig, model_config
+from dctdiff.models.identity import run_identity
+from dctdiff.models.state import candidates, state_folder
+from dctdiff.models.training import train
+from dctdiff.models.weights import save_model, write_checkpoints
+from dctdiff.params.jobs import choices
+from dctdiff.params.train import Run
+from dctdiff.pipeline.command import parse_command, run_stage
+from dctdiff.pipeline.errors import UserError
+from dctdiff.pipeline.files import read_json, sha256, write_text
+from dctdiff.pipeline.launch import process_rank, relaunch_with
+from dctdiff.spaces.zigzag import zigzag
 
 MODULE = "dctdiff.stages.weights_trained"
 
@@ -54,19 +52,6 @@ def token_weights(config: ModelConfig, statistics: dict) -> list[float]:
     return 4 * weights["y"] + weights["cb"] + weights["cr"]
 
 
-def fingerprint(run: Run, config: ModelConfig, weights: list[float], images_sha256: str) -> str:
-    """What defines the run: its params, the codec, the loss weights, the images and the code."""
-    identity = {
-        "run": run.model_dump(exclude=NOT_IN_FINGERPRINT | {"mixed_precision"}),
-        "precision": precision(run, default_device()),
-        "model": dataclasses.asdict(config),
-        "weights": weights,
-        "images_sha256": images_sha256,
-        "code": code_fingerprint(MODULE),
-    }
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
-
-
 def stop_on_signals():
     """A function that tells whether SIGTERM or SIGINT has come since."""
     received = []
@@ -75,7 +60,7 @@ def stop_on_signals():
     return lambda: bool(received)
 
 
-def main() -> None:
+def main() -> dict[str, str]:
     paths, run = parse_command(
         __doc__,
         {
@@ -96,16 +81,17 @@ def main() -> None:
     class_counts = None if labels is None else tuple(np.bincount(labels).tolist())
     config = model_config(run, statistics, class_counts)
     weights = token_weights(config, statistics)
-    name = fingerprint(run, config, weights, sha256(paths.images))
-    state_folder = Path(paths.out_weights).parent / "state" / name
-
     images = open_pixels(paths.pixels, paths.images, config.resolution)
-    ema, log = train(run, config, weights, images, labels, state_folder, stop_on_signals())
+    identity = run_identity(run, config, weights, sha256(paths.images))
+    folder = state_folder(Path(paths.out_weights).parent / "state", identity, run.ask_above_steps)
+
+    ema, log = train(run, config, weights, images, labels, folder, stop_on_signals())
     if process_rank() == 0:
-        checkpoints = candidates(run, state_folder) | {run.train_steps: Path(paths.out_weights)}
+        checkpoints = candidates(run, folder) | {run.train_steps: Path(paths.out_weights)}
         save_model(paths.out_weights, ema, config)
         write_checkpoints(paths.out_checkpoints, checkpoints)
         write_text(paths.out_log, "".join(log))
+    return choices(config.space)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""What the paper measures without a model: statistics, truncation, upsampling, spectra."""

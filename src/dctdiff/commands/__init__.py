@@ -1,0 +1,1 @@
+"""What a person runs beside the stages; no result depends on it."""

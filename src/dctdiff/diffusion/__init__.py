@@ -1,0 +1,1 @@
+"""The diffusion process: schedule, loss, samplers and random draws. Pure mathematics."""

@@ -1,0 +1,1 @@
+"""A network with its space and schedule: training, sampling, files and cost."""

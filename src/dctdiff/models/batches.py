@@ -1,0 +1,55 @@
+"""What each step of training is given: images in their order, and random draws.
+
+Everything comes from (seed, step), so a run that goes on needs no state of a generator.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+
+from dctdiff.diffusion.draws import batch_indices, torch_generator
+from dctdiff.params.train import Run
+
+FLIP_PROBABILITY = 0.5  # protocol point 6
+
+
+def loaded_batches(
+    run: Run, local: slice, first_step: int, images: np.ndarray, labels: np.ndarray | None, pinned: bool
+) -> Iterator[tuple[torch.Tensor, torch.Tensor | None]]:
+    """Images (uint8) and labels of one process, step after step; a thread loads the next ones meanwhile."""
+
+    def load(step: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+        chosen = batch_indices(run.seed, step, run.batch_size, len(images))[local]
+        batch = torch.from_numpy(np.take(images, chosen, axis=0))
+        y = None if labels is None else torch.from_numpy(labels[chosen])
+        # Only from pinned memory does a copy to the GPU go on beside the program.
+        return (batch.pin_memory(), y if y is None else y.pin_memory()) if pinned else (batch, y)
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(load, first_step)
+        for step in range(first_step, run.train_steps):
+            batch = waiting.result()
+            if step + 1 < run.train_steps:
+                waiting = pool.submit(load, step + 1)
+            yield batch
+
+
+def training_batch(
+    run: Run,
+    step: int,
+    local: slice,
+    images: torch.Tensor,
+    y: torch.Tensor | None,
+    shape: tuple[int, ...],
+    device: torch.device,
+) -> tuple[torch.Tensor, ...]:
+    """Images, flips, noise of ``shape``, times (and labels) of one process's part of the batch of ``step``."""
+    # Every process draws for the global batch, and takes its part.
+    generator = torch_generator(run.seed, "step", step, device)
+    t = torch.rand(run.batch_size, generator=generator, device=device)
+    eps = torch.randn(run.batch_size, *shape, generator=generator, device=device)
+    flip = torch.rand(run.batch_size, generator=generator, device=device) < FLIP_PROBABILITY
+    batch = (images.to(device, non_blocking=True), flip[local], eps[local], t[local])
+    return batch if y is None else (*batch, y.to(device, non_blocking=True))

@@ -1,0 +1,89 @@
+"""The config of a model: a network with its space and schedule, without the weights."""
+
+import dataclasses
+import json
+
+from dctdiff.diffusion.schedule import Schedule
+from dctdiff.networks.uvit import DCTUViT, PixelUViT, UViT
+from dctdiff.spaces.codec import Codec
+from dctdiff.spaces.dct import DCTCodec
+from dctdiff.spaces.pixel import PixelCodec
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """Everything that defines the map from noise to images, apart from the weights."""
+
+    space: str  # "dct" or "pixel"
+    resolution: int
+    embed_dim: int
+    depth: int
+    num_heads: int
+    snr_scale: float
+    block_size: int | None = None  # dct
+    kept_coefficients: int | None = None  # dct
+    eta: float | None = None  # dct
+    patch_size: int | None = None  # pixel
+    prediction: str = "noise"  # or "velocity": what the network gives
+    class_counts: tuple[int, ...] | None = None  # training images of each label; None: unconditional
+
+    @property
+    def num_classes(self) -> int | None:
+        return None if self.class_counts is None else len(self.class_counts)
+
+    def codec(self) -> Codec:
+        return CODECS[self.space](self)
+
+    def schedule(self) -> Schedule:
+        return Schedule(self.snr_scale)
+
+    def network(self) -> UViT:
+        return NETWORKS[self.space](self, self.codec().shape)
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "ModelConfig":
+        config = cls(**json.loads(text))
+        if config.class_counts is None:
+            return config
+        return dataclasses.replace(config, class_counts=tuple(config.class_counts))  # JSON has lists only
+
+
+def dct_codec(config: ModelConfig) -> DCTCodec:
+    return DCTCodec(config.resolution, config.block_size, config.kept_coefficients, config.eta)
+
+
+def pixel_codec(config: ModelConfig) -> PixelCodec:
+    return PixelCodec(config.resolution)
+
+
+def dct_uvit(config: ModelConfig, shape: tuple[int, ...]) -> DCTUViT:
+    return DCTUViT(shape, config.embed_dim, config.depth, config.num_heads, config.num_classes)
+
+
+def pixel_uvit(config: ModelConfig, shape: tuple[int, ...]) -> PixelUViT:
+    return PixelUViT(shape, config.patch_size, config.embed_dim, config.depth, config.num_heads, config.num_classes)
+
+
+# By space. A model depends on its own entries only: code of another space or network is none of its.
+CODECS = {"dct": dct_codec, "pixel": pixel_codec}
+NETWORKS = {"dct": dct_uvit, "pixel": pixel_uvit}
+
+
+def model_config(run, statistics: dict, class_counts: tuple[int, ...] | None = None) -> ModelConfig:
+    """The model of ``run`` (its embed_dim, depth, num_heads and snr_scale) on the codec of ``statistics``."""
+    codec_keys = ("space", "resolution", "block_size", "kept_coefficients", "patch_size")
+    codec = {key: statistics[key] for key in codec_keys if key in statistics}
+    if codec["space"] == "dct":
+        codec["eta"] = statistics.get("eta")
+    return ModelConfig(
+        **codec,
+        embed_dim=run.embed_dim,
+        depth=run.depth,
+        num_heads=run.num_heads,
+        snr_scale=run.snr_scale,
+        prediction=run.prediction,
+        class_counts=class_counts,
+    )

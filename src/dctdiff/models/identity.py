@@ -1,0 +1,57 @@
+"""The identity of a training run: all that can change its numbers, and nothing else."""
+
+import dataclasses
+import json
+
+from dctdiff.models.config import ModelConfig
+from dctdiff.models.execution import precision
+from dctdiff.params.jobs import choices
+from dctdiff.params.train import NOT_IN_IDENTITY, Run
+from dctdiff.pipeline.code import meaning
+from dctdiff.pipeline.hardware import default_device
+
+# Where the numbers of a run are computed. With what these reach they are the code that counts; a
+# test runs a step and looks whether everything that it calls is among it.
+STEP = (
+    "dctdiff.models.step.accelerator_of",
+    "dctdiff.models.step.Learner.step",
+    "dctdiff.models.batches.loaded_batches",
+)
+
+
+def training_code(config: ModelConfig) -> dict[str, str]:
+    """Name -> digest of each definition behind a step of training (``dctdiff.pipeline.code``).
+
+    Params count by their values in ``run_identity``, not by the code that checks them.
+    """
+    return meaning(STEP, chosen=choices(config.space), without=("params",))
+
+
+def run_identity(run: Run, config: ModelConfig, weights: list[float], images_sha256: str) -> dict:
+    """Plain JSON values: params, model, weights of the loss, images, arithmetic and code."""
+    identity = {
+        "run": run.model_dump(exclude=NOT_IN_IDENTITY | {"mixed_precision"}),
+        "precision": precision(run, default_device()),
+        "model": dataclasses.asdict(config),
+        "weights": weights,
+        "images_sha256": images_sha256,
+        "code": training_code(config),
+    }
+    return json.loads(json.dumps(identity))
+
+
+def same_but_for_code(found: dict, wanted: dict) -> bool:
+    """Whether two identities differ in nothing but their code.
+
+    A key that ``found`` lacks is newer than it, and had its default then.
+    """
+    defaults = {
+        "run": {name: field.default for name, field in Run.model_fields.items()},
+        "model": {field.name: field.default for field in dataclasses.fields(ModelConfig)},
+    }
+    groups = all(
+        found[group].get(key, defaults[group][key]) == value
+        for group in defaults
+        for key, value in wanted[group].items()
+    )
+    return groups and all(found[key] == wanted[key] for key in ("precision", "weights", "images_sha256"))

@@ -1,0 +1,38 @@
+"""The optimiser beside AdamW itself: the learning rate of each step, and the averaged weights (EMA)."""
+
+import torch
+
+from dctdiff.params.train import Run
+
+
+def make_recordable(optimizer: torch.optim.Optimizer, recorded: bool, device: torch.device) -> None:
+    """Let a recorded graph read the learning rate from the GPU; a state may come from a run without."""
+    for group in optimizer.param_groups:
+        group["capturable"] = recorded
+        group["lr"] = torch.tensor(float(group["lr"]), device=device) if recorded else float(group["lr"])
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], torch.Tensor):
+            group["lr"].fill_(value)
+        else:
+            group["lr"] = value
+
+
+def learning_rate(run: Run, step: int) -> float:
+    """Linear warm-up, then constant; the first step has 0 (protocol point 23).
+
+    With ``lr_end_step`` it falls linearly from the end of the warm-up to 0 there.
+    """
+    if step < run.warmup_steps:
+        return run.lr * (step / run.warmup_steps)
+    if run.lr_end_step is None:
+        return run.lr
+    return run.lr * (run.lr_end_step - step) / (run.lr_end_step - run.warmup_steps)
+
+
+@torch.no_grad()
+def update_ema(ema: dict[str, torch.Tensor], weights: dict[str, torch.Tensor], rate: float) -> None:
+    """ema = rate * ema + (1 - rate) * weights (protocol point 24)."""
+    torch._foreach_lerp_(list(ema.values()), [weights[name] for name in ema], 1.0 - rate)

@@ -1,0 +1,135 @@
+"""Published weights: the authors' state dicts, read and written.
+
+Their training code saves ``nnet.state_dict()`` and ``nnet_ema.state_dict()`` with ``torch.save``
+(protocol point 27): a dict of float32 tensors whose names and shapes are those of our networks
+(points 29 to 31). So nothing is renamed or converted here; everything is checked.
+"""
+
+import collections
+import re
+import warnings
+import zipfile
+from pathlib import Path
+
+import torch
+
+from dctdiff.models.config import ModelConfig
+from dctdiff.pipeline.errors import UserError
+from dctdiff.pipeline.files import replacing, sha256
+
+AUTHORS = "https://github.com/forever208/DCTdiff"
+STATE_DICTS = "take nnet_ema.pth or nnet.pth of a checkpoint"
+# The order in which their network registers its parts.
+PARTS = ("pos_embed", "proj", "patch_embed", "label_emb", "in_blocks", "mid_block", "out_blocks", "norm",
+         "decoder_pred", "final_layer")  # fmt: skip
+
+
+def check_file(path: str | Path, expected_sha256: str | None) -> str:
+    """The SHA-256 of a file that ``torch.save`` wrote and whose digest is the expected one."""
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(
+            f"{path} does not exist; download this file of {AUTHORS} (the README links it) and put it there"
+        )
+    with open(path, "rb") as file:
+        start = file.read(512).lstrip().lower()
+    if start.startswith((b"<!doctype", b"<html")):
+        raise UserError(
+            f"{path} is a web page, not weights (Google Drive sends one when its quota is exceeded); "
+            "download the file again with a browser and put it there"
+        )
+    if not zipfile.is_zipfile(path):
+        raise UserError(f"{path} is incomplete or not a file of torch.save; download it again")
+    found = sha256(path)
+    if expected_sha256 is None:
+        raise UserError(
+            f"release.sha256 is missing; {path} has the SHA-256 {found}: "
+            "if you trust this file, write that into params.yaml"
+        )
+    if found != expected_sha256:
+        raise UserError(
+            f"{path} has the SHA-256 {found}, but release.sha256 is {expected_sha256}; "
+            "download it again, or correct the digest if you trust this file"
+        )
+    return found
+
+
+def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
+    """Name -> float32 tensor, finite. Code that a pickle may hold is never run."""
+    try:
+        with warnings.catch_warnings(action="ignore"):  # torch's words on odd pickles
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # broken pickles raise anything
+        raise UserError(f"{path} {_refusal(error)}") from None
+    if not isinstance(content, dict) or not content:
+        raise UserError(f"{path} holds {_kind(content)}, but a dict of tensors is expected; {STATE_DICTS}")
+    for name, tensor in content.items():
+        if not isinstance(tensor, torch.Tensor):
+            raise UserError(f"{path}: {name!r} is {_kind(tensor)}, but a tensor is expected; {STATE_DICTS}")
+        if tensor.dtype != torch.float32 or tensor.layout != torch.strided or tensor.is_meta:
+            found = f"{tensor.layout} {tensor.dtype} on {tensor.device}".replace("torch.", "")
+            raise UserError(f"{path}: {name!r} is {found}, but the authors save strided float32; take their file")
+        if not torch.isfinite(tensor).all():
+            raise UserError(f"{path}: {name!r} has values that are not finite; take another checkpoint")
+    return {name: tensor.detach().clone() for name, tensor in content.items()}  # safetensors shares no memory
+
+
+def check_weights(path: str | Path, weights: dict[str, torch.Tensor], config: ModelConfig) -> None:
+    """Names and shapes must be those of the network of ``config``, all of them (points 29 to 32)."""
+    with torch.device("meta"):
+        expected = {name: tuple(tensor.shape) for name, tensor in config.network().state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    problems = []
+    if lacking := [name for name in expected if name not in found]:
+        problems.append(f"lacks {_first_of(lacking)}")
+    if unknown := [name for name in found if name not in expected]:
+        problems.append(f"has the unknown {_first_of(unknown)}")
+    if not problems:
+        wrong = [name for name in expected if found[name] != expected[name]]
+        problems += [f"has {name} of the shape {found[name]} instead of {expected[name]}" for name in wrong[:1]]
+    if problems:
+        raise UserError(f"{path} does not fit the run: it {' and '.join(problems)}; {_remedy(found, config)}")
+
+
+def write_state_dict(path: str | Path, weights: dict[str, torch.Tensor]) -> None:
+    """Write float32 ``weights`` as the authors' code does, in its order, atomically."""
+    rank = {part: index for index, part in enumerate(PARTS)}
+    names = sorted(weights, key=lambda name: rank[name.partition(".")[0]])  # stable: blocks keep their order
+    state_dict = collections.OrderedDict((name, weights[name].detach().float().cpu().contiguous()) for name in names)
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        torch.save(state_dict, file)  # given a path, it would write that path's name into the file
+
+
+def _refusal(error: Exception) -> str:
+    """Why torch did not load a file, and the remedy. Torch's own advice is to run the code."""
+    wanted = re.search(r"GLOBAL (\S+)", str(error))
+    if wanted:
+        return (
+            f"asks to run {wanted[1]!r} when it is loaded, which weights never need; it was not run: take another file"
+        )
+    return f"is damaged or holds more than tensors ({type(error).__name__}); download it again"
+
+
+def _kind(value) -> str:
+    if isinstance(value, dict):
+        return "an empty dict" if not value else "a dict"
+    return f"a value of type {type(value).__name__}"
+
+
+def _first_of(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} ({len(names)} in all)"
+
+
+def _remedy(found: dict[str, tuple[int, ...]], config: ModelConfig) -> str:
+    """Which key of the run differs from what the file seems to be, if any."""
+    blocks = {name.split(".")[1] for name in found if name.startswith("in_blocks.")}
+    seen = {
+        "embed_dim": found.get("norm.weight", (config.embed_dim,))[0],
+        "depth": 2 * len(blocks),
+        "num_classes": found["label_emb.weight"][0] if "label_emb.weight" in found else None,
+    }
+    for key, value in seen.items():
+        expected = getattr(config, key)
+        if value != expected:
+            return f"its {key} seems to be {value}, that of the run is {expected}: correct the run or take another file"
+    return "take the file of this model, or correct the run and its release"

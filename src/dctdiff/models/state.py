@@ -1,0 +1,164 @@
+"""The state of a training run on disk: where a run goes on, and by whose decision.
+
+Each identity of a run (``dctdiff.models.identity``) has a folder of its own, so a run whose params
+are changed and changed back finds its state again. Steps that other code has trained are never left
+without asking, unless they are few: the run stops, and a person chooses between ``go_on`` and
+``start_anew``.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from dctdiff.models.identity import same_but_for_code
+from dctdiff.models.weights import checkpoint_name, link_or_copy
+from dctdiff.params.train import Run
+from dctdiff.pipeline.code import differences
+from dctdiff.pipeline.errors import UserError
+from dctdiff.pipeline.files import read_json, replacing, write_json
+
+IDENTITY = "identity.json"
+QUESTION = "question.json"  # beside the folders: what a person is to choose
+N_NAMED = 3  # definitions in a message
+
+
+def state_folder(root: Path, identity: dict, ask_above_steps: int) -> Path:
+    """The folder under ``root`` in which a run of this ``identity`` goes on or starts.
+
+    A UserError asks what to do about a state of more steps than that which other code has trained.
+    """
+    same = [folder for folder in folders(root) if _is_of(folder, identity)]
+    own = [folder for folder in same if _identity(folder).get("code") == identity["code"]]
+    others = [folder for folder in same if not _identity(folder).get("left")]
+    furthest = max(others, key=latest_step, default=None)
+    if not own and furthest is not None and latest_step(furthest) > ask_above_steps:
+        write_json(root / QUESTION, {"identity": identity, "trained_by_other_code": furthest.name})
+        raise UserError(_question(root, furthest, identity))
+    (root / QUESTION).unlink(missing_ok=True)
+    if own:
+        return max(own, key=latest_step)
+    folder = root / name_of(identity)
+    write_json(folder / IDENTITY, identity)
+    return folder
+
+
+def go_on(root: Path) -> str:
+    """Answer the question of a run: its next start goes on from the state of the other code. Says what it did."""
+    identity, old = _asked(root)
+    new, made = root / name_of(identity), root / f".{name_of(identity)}.tmp"
+    shutil.rmtree(made, ignore_errors=True)
+    for path in sorted(path for path in old.rglob("*") if path.is_file() and path.name != IDENTITY):
+        target = made / path.relative_to(old)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Links: states and candidates are only ever replaced, never changed in place. The log is appended to.
+        (shutil.copyfile if path.suffix == ".jsonl" else link_or_copy)(path, target)
+    write_json(made / IDENTITY, identity)
+    made.rename(new)
+    _leave(old)
+    (root / QUESTION).unlink()
+    return f"{root.parent.name} will go on from step {latest_step(new)}"
+
+
+def start_anew(root: Path) -> str:
+    """Answer the question of a run: its next start is at step 0, and the other state is kept."""
+    identity, old = _asked(root)
+    _leave(old)
+    write_json(root / name_of(identity) / IDENTITY, identity)
+    (root / QUESTION).unlink()
+    return f"{root.parent.name} will start at step 0; {old} keeps its {latest_step(old)} steps"
+
+
+def name_of(identity: dict) -> str:
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def folders(root: Path) -> Iterator[Path]:
+    return (path for path in sorted(root.glob("*")) if path.is_dir() and not path.name.startswith("."))
+
+
+def latest_step(folder: Path) -> int:
+    """Of the newest state in a folder; 0 if there is none."""
+    return max((int(path.stem[5:]) for path in folder.glob("step-*.pt")), default=0)
+
+
+def _identity(folder: Path) -> dict:
+    """Empty for a state of a version of this project that wrote none."""
+    path = folder / IDENTITY
+    return read_json(path) if path.exists() else {}
+
+
+def _leave(folder: Path) -> None:
+    """Keep a state, for the code that has trained it, without asking about it again."""
+    write_json(folder / IDENTITY, _identity(folder) | {"left": True})
+
+
+def _is_of(folder: Path, identity: dict) -> bool:
+    """Whether a state is of this run, by whatever code; true if no one knows."""
+    found = _identity(folder)
+    return "run" not in found or same_but_for_code(found, identity)
+
+
+def _question(root: Path, folder: Path, identity: dict) -> str:
+    found = _identity(folder)
+    if "code" in found:
+        names = differences(found["code"], identity["code"])
+        more = f" and {len(names) - N_NAMED} more" if len(names) > N_NAMED else ""
+        by = f"other code ({', '.join(names[:N_NAMED])}{more} differ)"
+    else:
+        by = "an earlier version of this project, which did not record its params"
+    run = root.parent.name
+    return (
+        f"{run} has a state of {latest_step(folder)} steps{_cost(folder)}, trained by {by}; "
+        f"make continue RUN={run} goes on from it, make anew RUN={run} starts at step 0 and keeps it aside"
+    )
+
+
+def _cost(folder: Path) -> str:
+    """Time of a state on its processors, from the copy of its log."""
+    log = folder / "log.jsonl"
+    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+    if not lines:
+        return ""
+    last = json.loads(lines[-1])
+    return f" and {last['seconds'] * last.get('processes', 1) / 3600:.2g} hours of {last['device']}"
+
+
+def _asked(root: Path) -> tuple[dict, Path]:
+    if not (root / QUESTION).exists():
+        raise UserError(f"{root.parent.name} asks nothing; make continue and make anew answer a run that has stopped")
+    question = read_json(root / QUESTION)
+    return question["identity"], root / question["trained_by_other_code"]
+
+
+def candidate_path(folder: Path, step: int) -> Path:
+    return folder / "candidates" / checkpoint_name(step)
+
+
+def candidates(run: Run, folder: Path) -> dict[int, Path]:
+    """EMA weights that a finished run has kept: step -> file, for each multiple of candidate_steps."""
+    steps = range(run.candidate_steps, run.train_steps + 1, run.candidate_steps) if run.candidate_steps else ()
+    paths = {step: candidate_path(folder, step) for step in steps}
+    missing = [path for path in paths.values() if not path.exists()]
+    if missing:
+        raise UserError(f"{missing[0]} is gone, but the run has passed it; delete {folder} to train again")
+    return paths
+
+
+def save_state(folder: Path, state: dict) -> None:
+    """Write the state of ``state["progress"]["step"]``, then remove the older ones."""
+    path = folder / f"step-{state['progress']['step']:09d}.pt"
+    with replacing(path) as temporary:
+        torch.save(state, temporary)
+    for old in folder.glob("step-*.pt"):
+        if old.name < path.name:
+            old.unlink()
+
+
+def load_state(folder: Path, train_steps: int, device: torch.device) -> dict | None:
+    """The latest state at or before ``train_steps``, if any."""
+    paths = sorted(path for path in folder.glob("step-*.pt") if int(path.stem[5:]) <= train_steps)
+    return torch.load(paths[-1], map_location=device, weights_only=True) if paths else None

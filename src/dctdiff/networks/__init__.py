@@ -1,0 +1,1 @@
+"""Networks, and the attention that they share."""

@@ -1,0 +1,1 @@
+"""What a network sees of an image: DCT tokens or pixels, and the way back."""

@@ -1,0 +1,62 @@
+"""Sizes: the published parameter counts and multiply-accumulates."""
+
+import pytest
+
+from dctdiff.models.config import ModelConfig
+from dctdiff.models.cost import gmacs, parameters
+
+S = {"embed_dim": 512, "depth": 12, "num_heads": 8, "snr_scale": 4.0}
+M = {"embed_dim": 768, "depth": 16, "num_heads": 12, "snr_scale": 4.0}
+M18 = {**M, "depth": 18}
+M20 = {**M, "depth": 20}
+CLASSES = {"class_counts": (1,) * 1000}
+
+
+def dct(resolution, block_size, kept_coefficients, **sizes):
+    return ModelConfig(
+        space="dct", resolution=resolution, block_size=block_size, kept_coefficients=kept_coefficients, **sizes
+    )
+
+
+def pixel(resolution, patch_size, **sizes):
+    return ModelConfig(space="pixel", resolution=resolution, patch_size=patch_size, **sizes)
+
+
+# Parameters, and 1e9 multiply-accumulates to three decimals, as derived from the published configs.
+PUBLISHED = {
+    "cifar10 DCTdiff S": (dct(32, 2, 4, **S), 44_169_240, 2.864),
+    "cifar10 DCTdiff M": (dct(32, 2, 4, **M), 129_987_096, 8.437),
+    "cifar10 DCTdiff M-deep": (dct(32, 2, 4, **M20), 160_690_200, 10.430),
+    "celeba64 DCTdiff S": (dct(64, 2, 4, **S), 44_267_544, 11.325),
+    "celeba64 DCTdiff S B=4": (dct(64, 4, 13, **S), 44_224_590, 2.868),
+    "imagenet64 DCTdiff S": (dct(64, 2, 4, **S, **CLASSES), 44_780_056, 11.369),
+    "imagenet64 DCTdiff M": (dct(64, 2, 4, **M, **CLASSES), 130_903_320, 33.488),
+    "imagenet64 DCTdiff M-deep": (dct(64, 2, 4, **M18, **CLASSES), 146_254_872, 37.444),
+    "ffhq128 DCTdiff S": (dct(128, 4, 9, **S), 44_298_294, 11.333),
+    "ffhq128 DCTdiff M-deep": (dct(128, 4, 9, **M18), 145_532_214, 37.311),
+    "ffhq256 DCTdiff M": (dct(256, 4, 8, **M), 130_761_264, 133.081),
+    "ffhq256 DCTdiff M B=8": (dct(256, 8, 28, **M), 130_355_880, 33.415),
+    "ffhq512 and afhq512 DCTdiff M": (dct(512, 8, 18, **M), 130_853_484, 133.175),
+    "cifar10 U-ViT S": (pixel(32, 4, **S), 44_193_924, 2.866),
+    "cifar10 U-ViT S P=2": (pixel(32, 2, **S), 44_255_328, 11.322),
+    "celeba64 U-ViT S": (pixel(64, 4, **S), 44_292_228, 11.331),
+    "imagenet64 U-ViT S": (pixel(64, 4, **S, **CLASSES), 44_804_740, 11.375),
+    "imagenet64 U-ViT M": (pixel(64, 4, **M, **CLASSES), 130_940_292, 33.498),
+    "ffhq128 U-ViT M-deep": (pixel(128, 8, **M18), 145_744_404, 37.367),
+    "ffhq256 U-ViT M": (pixel(256, 8, **M), 130_982_676, 133.313),
+}
+
+
+@pytest.mark.parametrize(("config", "n_parameters", "n_gmacs"), PUBLISHED.values(), ids=PUBLISHED)
+def test_costs_are_the_published_ones(config, n_parameters, n_gmacs):
+    assert parameters(config) == n_parameters
+    assert gmacs(config) == pytest.approx(n_gmacs, abs=5e-4)
+
+
+def test_multiply_accumulates_written_out():
+    """A network small enough to count by hand: one block in, in the middle and out."""
+    config = dct(8, 2, 1, embed_dim=16, depth=2, num_heads=2, snr_scale=1.0)
+    tokens, width, values = 1 + 4, 16, 6
+    block = width * 3 * width + width * width + 2 * width * 4 * width
+    trunk = tokens * (3 * block + 2 * width * width)
+    assert gmacs(config) * 1e9 == pytest.approx(trunk + 4 * values * width + tokens * width * values)

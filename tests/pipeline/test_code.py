@@ -1,0 +1,169 @@
+"""The code behind a number: what counts, and what does not."""
+
+import pytest
+
+from dctdiff.pipeline import code
+
+FILES = {
+    "__init__.py": "",
+    "pipeline/__init__.py": "",
+    "pipeline/files.py": "def read(x):\n    return x\n",
+    "a.py": "from pack.b import f\nfrom pack.pipeline.files import read\n\n\ndef main():\n    return read(f())\n",
+    "b.py": '''"""Doc."""
+from pack.c import Shape, REGISTRY
+from pack import d
+import numpy as np
+
+SCALE = 2
+UNUSED = 3
+
+
+def f(key: str = "one", shape: Shape = None):
+    """Doc."""
+    if key == "none":
+        raise ValueError(f"a message about {key}")
+    return REGISTRY[key](SCALE) + d.g() + np.sum(shape.area())
+''',
+    "c.py": """from numbers import Number
+
+
+def one(x):
+    return x + 1
+
+
+def two(x):
+    return x + 2
+
+
+REGISTRY = {"one": one, "two": two}
+
+
+class Base:
+    def __init__(self):
+        self.side = 1
+
+    def area(self):
+        return self.side
+
+
+class Shape(Base):
+    colour: str = "red"
+    label: str | None = None
+    depth: int
+
+    def volume(self):
+        return self.side**3
+
+
+class Callback(Number):
+    def called_from_outside(self):
+        return 1
+""",
+    "d.py": "from pack.c import Callback\n\n\ndef g():\n    return Callback\n\n\ndef unused():\n    return 5\n",
+}
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    root = tmp_path / "pack"
+    for name, text in FILES.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    monkeypatch.setattr(code, "PACKAGE", root)
+    code._text.cache_clear()
+    yield root
+    code._text.cache_clear()
+
+
+def meaning(**options):
+    code._text.cache_clear()
+    return code.meaning(["pack.a.main"], **options)
+
+
+def test_what_is_reached(package):
+    expected = {"a.main", "b.SCALE", "b.f", "c.Base", "c.Base.__init__", "c.Base.area", "c.Callback",
+                "c.Callback.called_from_outside", "c.REGISTRY", "c.Shape", "c.one", "c.two", "d.g"}  # fmt: skip
+    assert set(meaning()) == expected
+    assert set(meaning(chosen={"REGISTRY": "one"})) == expected - {"c.two"}
+    assert set(meaning(without=("d",))) == expected - {"d.g", "c.Callback", "c.Callback.called_from_outside"}
+
+
+def edited(package, name, old, new):
+    path = package / name
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("b.py", '"""Doc."""\nfrom', '"""Other words."""\nfrom'),
+        ("b.py", "SCALE = 2", "SCALE = (2)  # why"),
+        ("b.py", "a message about {key}", "other words about {key}"),
+        ("b.py", "key: str = ", "key: object = "),
+        ("b.py", "UNUSED = 3", "UNUSED = 4"),
+        ("d.py", "return 5", "return 6"),
+        ("c.py", "return self.side**3", "return self.side**2"),
+        ("c.py", "    label: str | None = None\n", "    label: str | None = None\n    new: bool = False\n"),
+        ("pipeline/files.py", "return x", "return list(x)"),
+    ],
+)
+def test_what_does_not_count(package, name, old, new):
+    before = meaning()
+    edited(package, name, old, new)
+    assert meaning() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "changed"),
+    [
+        ("b.py", "SCALE = 2", "SCALE = 3", ["b.SCALE"]),
+        ("b.py", 'key: str = "one"', 'key: str = "two"', ["b.f"]),
+        ("b.py", 'key == "none"', 'key == "nothing"', ["b.f"]),
+        ("b.py", "import numpy as np", "import math as np", ["b.f"]),
+        ("c.py", "return self.side\n", "return self.side + 0\n", ["c.Base.area"]),
+        ("c.py", "self.side = 1", "self.side = 2", ["c.Base.__init__"]),
+        ("c.py", '"red"', '"blue"', ["c.Shape"]),
+        (
+            "c.py",
+            "class Shape(Base):\n",
+            "class Shape(Base):\n    def area(self):\n        return 7\n\n",
+            ["c.Shape.area"],
+        ),
+        ("c.py", "        return 1\n", "        return 2\n", ["c.Callback.called_from_outside"]),
+        ("c.py", '"two": two', '"two": one', ["c.REGISTRY", "c.two"]),
+        ("__init__.py", "", "import os\n\nos.environ['A'] = '1'\n", ["__init__"]),
+    ],
+)
+def test_what_counts_and_how_it_is_called(package, name, old, new, changed):
+    before = meaning()
+    if old:
+        edited(package, name, old, new)
+    else:
+        (package / name).write_text(new)
+    after = meaning()
+    assert code.differences(before, after) == changed
+    assert code.digest_of(before) != code.digest_of(after)
+
+
+def test_a_new_entry_of_a_registry_changes_nothing_for_the_others(package):
+    before = meaning(chosen={"REGISTRY": "one"})
+    edited(package, "c.py", '"two": two}', '"two": two, "three": lambda x: x + 3}')
+    assert meaning(chosen={"REGISTRY": "one"}) == before
+    assert meaning(chosen={"REGISTRY": "three"}) != before
+    with pytest.raises(ValueError, match=r"c\.REGISTRY has no four"):
+        meaning(chosen={"REGISTRY": "four"})
+
+
+def test_a_root_that_is_gone_is_an_error(package):
+    with pytest.raises(ValueError, match=r"pack\.a\.gone is not defined"):
+        code.meaning(["pack.a.gone"])
+
+
+def test_the_code_of_a_process_is_that_of_its_start(package):
+    before = code.meaning(["pack.a.main"])
+    edited(package, "b.py", "SCALE = 2", "SCALE = 3")
+    assert code.meaning(["pack.a.main"]) == before
+    code._text.cache_clear()
+    assert code.meaning(["pack.a.main"]) != before

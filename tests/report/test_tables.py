@@ -1,0 +1,215 @@
+"""Tables: what they refuse, what they say about cells that did not run, and when a delta is given."""
+
+import copy
+
+import pytest
+
+from dctdiff.pipeline.errors import UserError
+from dctdiff.report.tables import (
+    build_tables,
+    checkpoints_table,
+    delta,
+    distances_table,
+    escape_latex,
+    quality_table,
+    rung,
+    to_latex,
+    training_table,
+    truncation_table,
+)
+
+RUN = {
+    "dataset": "photos", "codec": "photos-dct", "weights": "trained", "prediction": "noise", "embed_dim": 8, "depth": 2,
+    "num_heads": 2, "snr_scale": 4.0, "lr": 0.1, "batch_size": 2, "train_steps": 100_000,
+}  # fmt: skip
+CELL = {
+    "run": "small", "reference": "photos", "checkpoint": "last", "sampler": "dpm_solver", "n_images": 50_000,
+    "jpeg_quality": 95,
+}  # fmt: skip
+ENTROPIES = ("entropy_y", "entropy_cb", "entropy_cr")
+PLAN = {
+    "datasets": {"photos": {"crop": {"resolution": 16}}},
+    "codecs": {
+        "photos-dct": {
+            "dataset": "photos", "space": "dct", "block_size": 2, "kept_coefficients": 4, "n_images": 9,
+        },
+    },
+    "truncations": {
+        "t": {"dataset": "photos", "block_size": 2, "kept_coefficients": [4, 2], "bound": 0.5, "n_images": 9},
+    },
+    "upsamplings": {"u": {"dataset": "photos", "n_images": 10_000}},
+    "runs": {"small": RUN},
+    "selections": {"small": {"sampler": "dpm_solver", "nfe": 50, "n_images": 10_000}},
+    "cells": {"a": {**CELL, "nfe": 10}, "b": {**CELL, "nfe": 20, "checkpoint": "best"}},
+    "published": {
+        "distances": {
+            "main": [
+                {"cell": "a", "value": 5.5, "metric": "FID-50k", "source": "s", "confidence": "high"},
+                {"cell": "b", "metric": "FID-50k", "source": "", "confidence": ""},
+                {"dataset": "photos", "model": "Other", "value": 9.0, "metric": "FID", "source": "s", "confidence": ""},
+            ]
+        },
+        "truncations": {"t": {"value": 1, "source": "s", "confidence": "high"}},
+        "upsamplings": {"u": {"values": {"dct": 9.0}, "metric": "FID-10k", "source": "s", "confidence": "high"}},
+        "statistics": {
+            "photos-dct": {"eta": 240.0, "source": "s", **{key: [6.0, 3.0, 2.0, 1.0] for key in ENTROPIES}},
+        },
+    },
+}  # fmt: skip
+PROTOCOL = {"metric": "FID", "extractor_sha256": "x", "feature_resolution": 299, "reference_sha256": "r"}
+
+
+def evaluation(value: float, n_images: int = 50_000, **record) -> dict:
+    return {
+        "value": value, "kid": 0.001, "precision": 0.5, "recall": None, "n_images": n_images,
+        "protocol": dict(PROTOCOL), "images": record,
+    }  # fmt: skip
+
+
+EVALUATIONS = {
+    "heldout": {"photos": evaluation(1.0)},
+    "round_trip": {"photos-dct": evaluation(2.0, jpeg_quality=95)},
+    "truncations": {
+        "t": {
+            "curve": [{"kept": 4, "m": 0, "value": 0.1}, {"kept": 2, "m": 2, "value": 0.7}],
+            "m_star": None,
+            "protocol": PROTOCOL,
+        }
+    },
+    "upsamplings": {
+        "u": {
+            "values": {"nearest": 1, "bicubic": 2, "lanczos": 3, "dct": 4},
+            "n_images": 10_000,
+            "protocol": PROTOCOL,
+        }
+    },
+    "selections": {
+        "small": {
+            "k": 20,
+            "step": 75_000,
+            "candidates": [{"step": 50_000, "value": 7.0}, {"step": 75_000, "value": 5.618}],
+            "protocol": PROTOCOL,
+        }
+    },
+    "cells": {"a": evaluation(5.61)},
+}
+NOTHING = {kind: {} for kind in EVALUATIONS}
+
+
+def test_rows_are_floors_then_cells_and_missing_cells_say_so():
+    table = quality_table(PLAN, EVALUATIONS)
+    assert table["FID"].tolist() == ["1.00", "2.00", "5.61", "not run"]
+    assert table["KID x 1000"].tolist() == ["1.00", "1.00", "1.00", "not run"]
+    assert table["recall"].tolist() == ["n/a", "n/a", "n/a", "not run"]
+    assert table["NFE"].tolist() == ["n/a", "n/a", 10, 20]
+    assert table["checkpoint"].tolist() == ["n/a", "n/a", "last: step 100000", "best of 20: step 75000"]
+
+
+def test_borrowed_training_images_are_not_called_held_out():
+    evaluations = {**EVALUATIONS, "heldout": {"photos": evaluation(1.0, split="train")}}
+    assert quality_table(PLAN, evaluations)["images"].tolist()[:2] == [
+        "training images",
+        "training images through photos-dct",
+    ]
+
+
+@pytest.mark.parametrize("key", ["extractor_sha256", "feature_resolution", "reference_sha256", "metric"])
+def test_protocols_do_not_mix(key):
+    evaluations = copy.deepcopy(EVALUATIONS)
+    evaluations["cells"]["b"] = copy.deepcopy(evaluations["cells"]["a"])
+    evaluations["cells"]["a"]["protocol"][key] = "other"
+    with pytest.raises(UserError, match=rf"photos: {key} is .* for .*, but .* for cells/[ab]; distances of"):
+        quality_table(PLAN, evaluations)
+
+
+def test_each_checkpoint_has_a_row_and_the_best_is_marked():
+    table = checkpoints_table(PLAN, EVALUATIONS)
+    assert table["step"].tolist() == ["50000", "75000"] and table["images seen"].tolist() == ["100000", "150000"]
+    assert table["distance"].tolist() == ["7.00", "5.62"] and set(table["measured as"]) == {"FID-10k"}
+    assert table["best"].tolist() == ["no", "yes"]
+    only = copy.deepcopy(EVALUATIONS)
+    only["selections"]["small"] |= {"step": None, "candidates": [{"step": None, "value": None}]}
+    assert checkpoints_table(PLAN, only).iloc[0][["step", "distance", "best"]].tolist() == ["not known", "n/a", "yes"]
+
+
+def test_evaluations_of_other_suites_are_left_out():
+    evaluations = copy.deepcopy(EVALUATIONS)
+    evaluations["cells"]["stranger"] = evaluation(1.0)
+    assert len(quality_table(PLAN, evaluations)) == 4
+
+
+def test_a_published_number_is_never_copied_into_reproduced():
+    """Before anything has run, every table exists, and nothing is blank or numeric that was not measured."""
+    tables = build_tables(PLAN, NOTHING, {}, {})
+    assert list(tables) == ["quality", "main", "checkpoints", "truncation", "upsampling", "statistics", "training"]
+    for name, (table, caption) in tables.items():
+        assert not (table.astype(str) == "").any(axis=None), name
+        assert caption
+    for name in ("main", "upsampling"):
+        assert (tables[name][0]["reproduced"] == "not run").all()
+        assert (tables[name][0]["delta"] == "n/a").all()
+    assert tables["main"][0]["rung"].tolist() == ["not run"] * 3
+    assert tables["statistics"][0]["eta"].tolist() == ["not run"] * 3
+    assert tables["truncation"][0]["m*"].tolist() == ["not run"] * 2
+
+
+def test_a_delta_is_given_for_the_same_metric_and_number_of_images_only():
+    rows = PLAN["published"]["distances"]["main"]
+    table = distances_table(PLAN, rows, EVALUATIONS)
+    assert table["published"].tolist() == ["5.5", "not known", "9"]
+    assert table["reproduced"].tolist() == ["5.61", "not run", "not run"]
+    assert table["delta"].tolist() == ["+0.11", "n/a", "n/a"]
+    assert table["measured as"][0] == "FID-50k"
+    assert delta(5.0, 4.0, "FID-10k", "FID-50k") == "other metric"
+    assert delta(5.0, 4.0, "FID-10k", "FID") == "n not named"
+    assert delta(5.0, 4.0, "FD (EfficientNet-Lite0)-50k", "FID") == "other metric"
+
+
+@pytest.mark.parametrize("key", ["sampler", "n_images", "jpeg_quality"])
+def test_an_evaluation_made_with_other_params_is_not_shown(key):
+    evaluations = copy.deepcopy(EVALUATIONS)
+    evaluations["cells"]["a"]["images"] = {**CELL, "nfe": 10}
+    tables = build_tables(PLAN, evaluations, {}, {})
+    assert tables["main"][0]["reproduced"][0] == "5.61"
+    evaluations["cells"]["a"]["images"][key] = "other"
+    evaluations["truncations"]["t"]["bound"] = 0.4
+    tables = build_tables(PLAN, evaluations, {}, {})
+    assert tables["main"][0]["reproduced"][0] == "not run"
+    assert tables["truncation"][0]["distance"].tolist() == ["not run", "not run"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [({}, "trained"), ({"train_steps": 49_999}, "smoke"), ({"weights": "published"}, "published weights")],
+)
+def test_the_rung_says_how_much_a_number_is_worth(changes, expected):
+    assert rung({**RUN, **changes}) == expected
+
+
+def test_the_truncation_table_shows_both_m():
+    table = truncation_table(PLAN, EVALUATIONS)
+    assert table["m"].tolist() == [0, 2]
+    assert table["distance"].tolist() == ["0.100", "0.700"]
+    assert table["m*"].tolist() == ["none", "none"]
+    assert table["published m*"].tolist() == ["1", "1"]
+
+
+def test_the_training_table_says_that_lr_falls():
+    falling = {**PLAN, "runs": {"small": {**RUN, "lr_end_step": 100_000}}}
+    assert [training_table(plan, {})["lr"].tolist() for plan in (PLAN, falling)] == [[0.1], ["0.1, falling to 0"]]
+
+
+def test_the_training_table_shows_the_last_line_of_the_log():
+    table = training_table(
+        PLAN, {"small": [{"step": 1, "images": 2, "loss": 9.0}, {"step": 7, "images": 14, "loss": 0.5}]}
+    )
+    assert table.loc[0, ["steps", "images seen", "last loss"]].tolist() == ["7", "14", "0.5000"]
+    imported = training_table(PLAN, {"small": [{"step": None, "images": None, "loss": None}]})
+    assert imported.loc[0, ["steps", "images seen", "last loss"]].tolist() == ["n/a", "n/a", "n/a"]
+
+
+def test_latex_escapes_what_it_must():
+    assert escape_latex(r"a_b 5% {x} ~^\ & # $") == (
+        r"a\_b 5\% \{x\} \textasciitilde{}\textasciicircum{}\textbackslash{} \& \# \$"
+    )
+    assert r"dpm\_solver" in to_latex(quality_table(PLAN, EVALUATIONS), "c", "l")

@@ -1,0 +1,257 @@
+"""The stages reference and evaluate: their files, published references, and FID against pytorch-fid."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pydantic import ValidationError
+
+from dctdiff.data.archive import encode_jpeg, read_images, write_archive
+from dctdiff.data.cropping import random_crop
+from dctdiff.data.photographs import read_photographs
+from dctdiff.metrics.features import INCEPTION_FILE, Extractor, import_torchvision, load_extractor
+from dctdiff.metrics.frechet import Gaussian, fit, frechet_distance
+from dctdiff.params.evaluate import Reference
+from dctdiff.pipeline.errors import UserError
+from dctdiff.pipeline.files import read_json, sha256
+from dctdiff.stages import evaluate, reference
+
+CPU = torch.device("cpu")
+EXTRACTOR = {"extractor": "efficientnet-lite0", "feature_resolution": 32, "batch_size": 5}
+INCEPTION = {"extractor": "inception", "feature_resolution": 299}
+
+
+@pytest.fixture(scope="module")
+def photographs() -> list[tuple[str, Image.Image]]:
+    return [(name, Image.open(io.BytesIO(content)).convert("RGB")) for name, content in read_photographs()]
+
+
+@pytest.fixture
+def stage(monkeypatch):
+    """Runs the main function of a stage with flags."""
+
+    def run(module, **flags) -> None:
+        monkeypatch.setattr(sys, "argv", ["stage", *(f"--{name}={value}" for name, value in flags.items())])
+        module.main()
+
+    monkeypatch.setattr("dctdiff.pipeline.hardware.default_device", lambda: CPU)
+    return run
+
+
+def jpegs(photographs, side: int, seed: int, n_images: int, crop_sides: list[int]) -> list[tuple[str, bytes]]:
+    images = (random_crop(photographs, crop_sides, side, seed, index)[1] for index in range(n_images))
+    return [(f"{i:04d}.jpg", encode_jpeg(np.asarray(image), 75)) for i, image in enumerate(images)]
+
+
+@pytest.fixture
+def archives(tmp_path, photographs) -> Path:
+    """A folder with train.zip (13 images) and samples.zip (11 others)."""
+    write_archive(tmp_path / "train.zip", jpegs(photographs, 32, 1, 13, [64, 128]), {})
+    write_archive(tmp_path / "samples.zip", jpegs(photographs, 32, 2, 11, [64, 128]), {"stage": "test"})
+    return tmp_path
+
+
+def measure(stage, folder: Path, images: str, reference_path: Path, **extractor) -> dict:
+    out = folder / "evaluation.json"
+    stage(
+        evaluate, images=folder / images, reference=reference_path, **(EXTRACTOR | extractor), out_evaluation=out
+    )  # fmt: skip
+    return read_json(out)
+
+
+def make_reference(stage, folder: Path, **flags) -> Path:
+    out = folder / "reference.npz"
+    stage(reference, images=folder / "train.zip", **(EXTRACTOR | flags), out_reference=out)
+    return out
+
+
+def test_values_are_those_of_all_images_at_once(stage, archives):
+    evaluation = measure(stage, archives, "samples.zip", make_reference(stage, archives, n_images=13))
+    extractor = load_extractor("efficientnet-lite0", 32, CPU)
+    train, samples = (
+        extractor.features([read_images(archives / name)], CPU, lambda n: None) for name in ("train.zip", "samples.zip")
+    )
+    assert evaluation["value"] == pytest.approx(frechet_distance(fit(samples), fit(train)), rel=1e-4)
+    assert evaluation["kid"] == pytest.approx(evaluate.kernel_distance(samples, train, CPU), rel=1e-4)
+    assert (evaluation["precision"], evaluation["recall"]) == evaluate.precision_recall(samples, train, CPU)
+    assert evaluation["compared"] == {"images": 11, "reference": 13}
+    assert (evaluation["n_images"], evaluation["images"]) == (11, {"stage": "test"})
+    assert "reason" not in evaluation
+
+
+def test_the_training_images_themselves_are_perfect(stage, archives):
+    evaluation = measure(stage, archives, "train.zip", make_reference(stage, archives, n_images=13))
+    assert evaluation["value"] == pytest.approx(0, abs=0.1)
+    assert (evaluation["precision"], evaluation["recall"]) == (1.0, 1.0)
+    assert evaluation["kid"] < 0  # unbiased, so a set is nearer to itself than to another of its kind
+
+
+def test_a_large_reference_keeps_an_even_choice_of_features(stage, archives, monkeypatch):
+    whole = dict(np.load(make_reference(stage, archives, n_images=13)))
+    monkeypatch.setattr(reference, "MAX_COMPARED", 4)
+    monkeypatch.setattr(evaluate, "MAX_COMPARED", 6)
+    path = make_reference(stage, archives, n_images=13)
+    part = dict(np.load(path))
+    assert np.array_equal(part["features"], whole["features"][[0, 3, 6, 9]])
+    assert part["features"].dtype == np.float32
+    assert np.array_equal(part["sigma"], whole["sigma"])
+    assert measure(stage, archives, "samples.zip", path)["compared"] == {"images": 6, "reference": 4}
+
+
+def test_few_images_have_a_distance_and_a_reason_for_the_rest(stage, archives):
+    evaluation = measure(stage, archives, "samples.zip", make_reference(stage, archives, n_images=3))
+    assert evaluation["value"] > 0
+    assert [evaluation[key] for key in ("kid", "precision", "recall")] == [None, None, None]
+    assert evaluation["reason"] == "each set needs more than 3 images"
+
+
+def test_another_extractor_is_refused(stage, archives):
+    path = make_reference(stage, archives, n_images=13)
+    with pytest.raises(UserError, match="made with another extractor; run the reference stage again"):
+        measure(stage, archives, "samples.zip", path, feature_resolution=64)
+
+
+# Published references
+
+
+def save_published(path: Path, dim: int = 4, **changed) -> Path:
+    """An npz as pytorch-fid writes it."""
+    features = np.random.default_rng(0).normal(size=(2 * dim, dim))
+    statistics = {"mu": features.mean(axis=0), "sigma": np.cov(features, rowvar=False)}
+    np.savez_compressed(path, **{name: value for name, value in (statistics | changed).items() if value is not None})
+    return path
+
+
+def test_published_statistics_take_the_place_of_measured_ones(stage, archives):
+    file = save_published(archives / "fid_stats.npz", 1280)
+    train = (archives / "train.zip").rename(archives / "elsewhere.zip")  # not needed
+    path = make_reference(stage, archives, file=file, sha256=sha256(file))
+    content = dict(np.load(path))
+    assert np.array_equal(content["mu"], np.load(file)["mu"])
+    assert np.array_equal(content["sigma"], np.load(file)["sigma"])
+    protocol = json.loads(str(content["protocol"]))
+    assert (protocol["reference_file"], protocol["reference_n_images"]) == ("fid_stats.npz", None)
+
+    evaluation = measure(stage, archives, "samples.zip", path)
+    extractor = load_extractor("efficientnet-lite0", 32, CPU)
+    samples = fit(extractor.features([read_images(archives / "samples.zip")], CPU, lambda n: None))
+    expected = frechet_distance(samples, Gaussian(content["mu"], content["sigma"], None))
+    assert evaluation["value"] == pytest.approx(expected, rel=1e-6)
+    assert [evaluation[key] for key in ("kid", "precision", "recall")] == [None, None, None]
+    assert evaluation["reason"] == "imported statistics have no features to compare with"
+    assert train.exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"mu": None}, "not an npz with mu and sigma"),
+        ({"mu": np.array([{}], dtype=object)}, "not an npz with mu and sigma .*allow_pickle=False"),
+        ({"mu": np.zeros((1, 4))}, r"mu has the shape \(1, 4\) and sigma \(4, 4\)"),
+        ({"sigma": np.eye(3)}, r"mu has the shape \(4,\) and sigma \(3, 3\)"),
+        ({"mu": np.full(4, np.nan)}, "not finite"),
+        ({"sigma": np.triu(np.ones((4, 4)))}, "sigma is not a covariance"),
+        ({"sigma": -np.eye(4)}, "sigma is not a covariance"),
+        ({"mu": np.zeros(5), "sigma": np.eye(5)}, r"about 5 features, but the extractor has 4; .* \(2048\)"),
+    ],
+)
+def test_wrong_published_statistics_are_named(tmp_path, changed, message):
+    path = save_published(tmp_path / "fid_stats.npz", **changed)
+    with pytest.raises(UserError, match=rf"fid_stats\.npz.*{message}") as error:
+        reference.published(str(path), sha256(path), Extractor("FD", "", 4, None))
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_file_a_missing_digest_and_a_web_page_say_what_to_do(stage, archives):
+    file = archives / "fid_stats.npz"
+    with pytest.raises(UserError, match=r"does not exist; download it from the folder fid_stats .* put it there"):
+        make_reference(stage, archives, file=file, sha256="0" * 64)
+    save_published(file)
+    with pytest.raises(UserError, match=f"sha256 is missing; .* has the SHA-256 {sha256(file)}"):
+        make_reference(stage, archives, file=file)
+    file.write_text("<html>quota exceeded</html>")
+    with pytest.raises(UserError, match=r"download it again .* a web page"):
+        make_reference(stage, archives, file=file, sha256="0" * 64)
+    with pytest.raises(UserError, match="not an npz with mu and sigma"):
+        make_reference(stage, archives, file=file, sha256=sha256(file))
+    assert sorted(os.listdir(archives)) == ["fid_stats.npz", "samples.zip", "train.zip"]
+
+
+@pytest.mark.parametrize(
+    ("slice", "message"),
+    [
+        ({}, "either n_images"),
+        ({"n_images": 5, "file": "a.npz"}, "either n_images"),
+        ({"n_images": 5, "sha256": "0" * 64}, "sha256 belongs to file"),
+        ({"file": "a.npz", "sha256": "12"}, "should match pattern"),
+    ],
+)
+def test_a_reference_is_measured_or_imported(slice, message):
+    with pytest.raises(ValidationError, match=message):
+        Reference(**slice)
+
+
+# FID against pytorch-fid
+
+
+@pytest.fixture
+def random_inception(tmp_path, monkeypatch, photographs) -> None:
+    """The FID Inception network with random weights where pytorch-fid looks for the real ones.
+
+    Its batch norms hold the statistics of some photographs, so that features differ from image to
+    image: with untouched ones, they would be the same for all images in the first three digits.
+    """
+    import_torchvision()
+    import torchvision
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = torchvision.models.inception_v3(weights=None, aux_logits=False, num_classes=1008, init_weights=False)
+    for part in network.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):
+            part.momentum = None  # the running statistics become those of the one batch
+    crops = np.stack([np.asarray(random_crop(photographs, [64, 128, 256], 299, 0, i)[1]) for i in range(8)])
+    with torch.no_grad():
+        network.train()(torch.from_numpy(crops).permute(0, 3, 1, 2) / 127.5 - 1)
+    path = tmp_path / "torch/hub/checkpoints" / INCEPTION_FILE
+    path.parent.mkdir(parents=True)
+    torch.save(network.state_dict(), path)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+
+
+PYTORCH_FID = (
+    "import runpy; from dctdiff.metrics.features import import_torchvision; import_torchvision(); "
+    "runpy.run_module('pytorch_fid', run_name='__main__')"
+)
+
+
+def test_fid_equals_pytorch_fid_at_any_batch_size(stage, tmp_path, photographs, random_inception):
+    """24 images leave the covariances of 2048 features singular: the harder case for both formulas."""
+    for name, seed, crop_sides in (("train", 1, [64, 96]), ("samples", 2, [128, 256])):
+        entries = jpegs(photographs, 64, seed, 24, crop_sides)
+        write_archive(tmp_path / f"{name}.zip", entries, {})
+        (tmp_path / name).mkdir()
+        for file, content in entries:
+            (tmp_path / name / file).write_bytes(content)
+    values = []
+    for batch_size in (16, 7):
+        path = make_reference(stage, tmp_path, n_images=24, **INCEPTION, batch_size=batch_size)
+        evaluation = measure(stage, tmp_path, "samples.zip", path, **INCEPTION, batch_size=batch_size)
+        assert evaluation["protocol"]["metric"] == "FID"
+        values.append(evaluation["value"])
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", PYTORCH_FID, "samples", "train", "--device", "cpu",
+         "--batch-size", "16", "--num-workers", "0"],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    expected = float(done.stdout.split("FID:")[1])
+    assert expected > 10
+    assert values[0] == pytest.approx(expected, rel=1e-4)
+    assert values[1] == pytest.approx(values[0], rel=1e-6)

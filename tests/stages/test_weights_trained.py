@@ -1,0 +1,148 @@
+"""The training stage as a process: killed, resumed, on two processes, and what its fingerprint covers."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from dctdiff.data.archive import encode_jpeg, write_archive
+from dctdiff.data.packing import write_pixels
+from dctdiff.models.config import model_config
+from dctdiff.models.weights import load_model
+from dctdiff.params.train import Run
+from dctdiff.pipeline.errors import UserError
+from dctdiff.stages import weights_trained
+from dctdiff.stages.weights_trained import token_weights, training_labels
+from engines import run
+
+STATISTICS = {
+    "space": "dct", "resolution": 8, "block_size": 2, "kept_coefficients": 3, "eta": 240.0,
+    "channels": {name: {"entropy": [6.0, 3.0, 2.0, 1.0]} for name in ("y", "cb", "cr")},
+}  # fmt: skip
+SLICE = {
+    "dataset": "d", "codec": "c", "weights": "trained", "embed_dim": 16, "depth": 2, "num_heads": 2, "snr_scale": 4.0,
+    "train_steps": 300,
+    "batch_size": 4, "lr": 0.001, "weight_decay": 0.0, "betas": [0.9, 0.99], "warmup_steps": 0, "ema_rate": 0.9,
+    "seed": 1, "log_steps": 50, "checkpoint_steps": 1000,
+}  # fmt: skip
+RELEASE = {"file": "x.pth", "resolution": 8, "patch_size": 2}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), dtype=np.uint8)
+    names = [f"{'cat' if i % 3 else 'ape'}/{i:02d}.jpg" for i in range(len(images))]
+    write_archive(
+        tmp_path / "train.zip", ((name, encode_jpeg(x, 95)) for name, x in zip(names, images, strict=True)), {}
+    )
+    write_pixels(tmp_path / "train.npy", tmp_path / "train.zip")
+    (tmp_path / "statistics.json").write_text(json.dumps(STATISTICS))
+    return tmp_path
+
+
+def command(name: str, **changes) -> list[str]:
+    words = [
+        "python",
+        "-m",
+        "dctdiff.stages.weights_trained",
+        "--images",
+        "train.zip",
+        "--pixels",
+        "train.npy",
+        "--statistics",
+        "statistics.json",
+    ]
+    for key, value in {**SLICE, **changes}.items():
+        words += [f"--{key}", *map(str, value if isinstance(value, list) else [value])]
+    words += ["--out_weights", f"{name}/last.safetensors", "--out_checkpoints", f"{name}/checkpoints"]
+    return [*words, "--out_log", f"{name}/log.jsonl"]
+
+
+def test_sigterm_saves_the_state_and_the_same_command_goes_on(folder):
+    run(folder, *command("straight"))
+    process = subprocess.Popen([sys.executable, *command("killed")[1:]], cwd=folder, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        if any(path.read_text() for path in folder.glob("killed/state/*/log.jsonl")):
+            break  # the first line of the log: it trains
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "error: stopped after step" in errors and "Traceback" not in errors
+    assert not (folder / "killed/last.safetensors").exists()
+
+    run(folder, *command("killed"))
+    assert (folder / "killed/last.safetensors").read_bytes() == (folder / "straight/last.safetensors").read_bytes()
+
+
+def test_checkpoints_of_a_conditional_run_and_of_the_same_run_lowered(folder):
+    options = {"num_classes": 2, "candidate_steps": 4, "checkpoint_steps": 3}
+    run(folder, *command("r", train_steps=9, **options))
+    checkpoints = folder / "r/checkpoints"
+    steps = [4, 8, 9]
+    assert sorted(path.name for path in checkpoints.iterdir()) == [f"{step:09d}.safetensors" for step in steps]
+    last = (folder / "r/last.safetensors").read_bytes()
+    assert (checkpoints / "000000009.safetensors").read_bytes() == last
+    assert load_model(folder / "r/last.safetensors", torch.device("cpu"))[1].class_counts == (4, 8)
+    fourth = (checkpoints / "000000004.safetensors").read_bytes()
+
+    run(folder, *command("r", train_steps=5, **options))
+    assert sorted(path.name for path in checkpoints.iterdir()) == ["000000004.safetensors", "000000005.safetensors"]
+    assert (checkpoints / "000000004.safetensors").read_bytes() == fourth
+    assert len(list((folder / "r/state").iterdir())) == 1
+
+
+def test_labels_are_the_classes_of_the_archive(folder):
+    assert training_labels(folder / "train.zip", None) is None
+    assert training_labels(folder / "train.zip", 2).tolist() == [0] * 4 + [1] * 8  # in the order of the names
+    with pytest.raises(UserError, match=r"train\.zip holds 2 classes \(ape, cat\), but num_classes is 10"):
+        training_labels(folder / "train.zip", 10)
+
+
+def test_pixels_of_other_images_stop_the_stage(folder):
+    np.save(folder / "train.npy", np.zeros((11, 8, 8, 3), dtype=np.uint8))
+    output = run(folder, *command("r"), fails=True)
+    assert "train.npy holds uint8 (11, 8, 8, 3)" in output and "run the stage pack again" in output
+    assert "Traceback" not in output and not (folder / "r").exists()
+
+
+def test_published_weights_are_not_trained(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    release = {f"release.{key}": value for key, value in RELEASE.items()}
+    monkeypatch.setattr(sys, "argv", ["stage", *command("r", weights="published", **release)[3:]])
+    with pytest.raises(UserError, match="weights is published, but this stage trains"):
+        weights_trained.main()
+    assert not (folder / "r").exists()
+
+
+def test_published_weights_need_a_release():
+    with pytest.raises(ValueError, match="weights is published, but there is no release"):
+        Run.model_validate({**SLICE, "weights": "published"})
+
+
+@pytest.mark.parametrize("accumulation_steps", [1, 2])
+def test_two_processes_train_like_one(folder, accumulation_steps):
+    """Each process adds its parts up before the processes add up theirs."""
+    run(folder, *command("one", train_steps=20))
+    run(folder, *command("two", train_steps=20, processes=2, accumulation_steps=accumulation_steps))
+    # Without candidates the last step is the only checkpoint.
+    assert [path.name for path in (folder / "two/checkpoints").iterdir()] == ["000000020.safetensors"]
+    one, two = load_file(folder / "one/last.safetensors"), load_file(folder / "two/last.safetensors")
+    assert all(torch.allclose(one[name], two[name], atol=1e-4) for name in one)
+    losses = [
+        json.loads((folder / f"{name}/log.jsonl").read_text().splitlines()[-1])["loss"] for name in ("one", "two")
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+def test_loss_weights_are_entropies_in_zigzag_order_by_channel():
+    """Protocol point 22."""
+    weights = token_weights(model_config(Run(**SLICE), STATISTICS), STATISTICS)
+    assert weights == pytest.approx([6 / (11 / 3), 3 / (11 / 3), 2 / (11 / 3)] * 6)
