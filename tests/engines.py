@@ -1,6 +1,7 @@
 """What Snakemake and DVC each think the DAG is, in one form, and both engines on a copy."""
 
 import dataclasses
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -61,6 +62,14 @@ def run(folder: Path, *command: str, fails: bool = False, code: Path | None = No
     output = done.stdout + done.stderr
     assert (done.returncode != 0) == fails, output
     return output
+
+
+def load(name: str):
+    """A script of the folder workflow as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"workflow/{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def stages_of(folder: Path, engine: str) -> dict[str, Stage]:

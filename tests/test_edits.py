@@ -39,10 +39,10 @@ MADE_IN_SECONDS = {"tables", "report"}  # they show what networks cost
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(made, tmp_path_factory):
     """The micro suite, made by Snakemake and taken over by DVC."""
-    folder = copy_project(tmp_path_factory.mktemp("edits"))
-    run(folder, "snakemake", "--cores", "2")
+    folder = tmp_path_factory.mktemp("edits") / "micro"
+    shutil.copytree(made[0], folder, symlinks=True)
     run(folder, "python", "-m", "dctdiff.stages.code", "--params", "params.yaml", "--out_code", "results/code")
     run(folder, "dvc", "commit", "--force", "--quiet")
     return folder
@@ -94,6 +94,7 @@ def test_code_that_changes_numbers_asks_first(project, edited):
     output = run(project, "snakemake", "--cores", "1", target, fails=True)
     assert "error: micro32-dctdiff has a state of 6 steps" in output
     assert f"trained by other code ({definition} differ)" in output
+    assert (" on other images" in output) == (edited == "the draws")  # which the crops come from, too
     assert "make continue RUN=micro32-dctdiff" in output and "make anew RUN=micro32-dctdiff" in output
     assert states(project) == files
 

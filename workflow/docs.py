@@ -2,11 +2,12 @@
 
 Run by ``make docs`` after ``make reproduce``. Text between ``<!-- name:begin -->`` and
 ``<!-- name:end -->`` is replaced, for the suite that ran (``<suite>-<table>``, ``<suite>-minutes``)
-and for the keys in docs/params.md; a test fails while the description of the keys is behind.
+for the keys in docs/params.md and for the rooms of the code; a test fails while these are behind.
 ``--bench`` copies the results of ``make bench`` instead: the files into docs/bench, their tables
 into README.md.
 """
 
+import ast
 import dataclasses
 import re
 import shutil
@@ -28,6 +29,7 @@ from dctdiff.pipeline.slice import without_none
 from dctdiff.stages.tables import read_logs
 
 ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "src/dctdiff"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,6 +121,59 @@ def type_name(annotation) -> str:
     return {"int": "whole number", "float": "number", "str": "text", "bool": "true, false"}[annotation.__name__]
 
 
+def room_imports() -> dict[str, dict[str, set[str]]]:
+    """Room -> each room that it imports from -> lines "module <- module" that say which."""
+    rooms: dict[str, dict[str, set[str]]] = {}
+    for path in sorted(PACKAGE.glob("*/**/*.py")):
+        room, *inside = path.relative_to(PACKAGE).with_suffix("").parts
+        found = rooms.setdefault(room, {})
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith(f"{PACKAGE.name}."):
+                other, *module = node.module.split(".")[1:]
+                name = ".".join(module) or node.names[0].name
+                if other != room:
+                    found.setdefault(other, set()).add(f"`{'.'.join(inside)}` <- `{name}`")
+    return rooms
+
+
+def floors(imports: dict[str, dict[str, set[str]]]) -> dict[str, int]:
+    """Room -> its floor: one above the highest room that it imports from. A UserError if two import each other."""
+    found: dict[str, int] = {}
+    while len(found) < len(imports):
+        ready = {room for room, others in imports.items() if room not in found and others.keys() <= found.keys()}
+        if not ready:
+            raise UserError(
+                f"the rooms {', '.join(sorted(imports.keys() - found.keys()))} import each other in a circle"
+            )
+        found |= {room: 1 + max((found[other] for other in imports[room]), default=0) for room in sorted(ready)}
+    return found
+
+
+def rooms_table() -> str:
+    """One row per room of src/dctdiff, from the lowest floor upwards."""
+    rows = ["| room | floor | what lies there | modules |", "| :-- | --: | :-- | :-- |"]
+    for room, floor in floors(room_imports()).items():
+        folder = PACKAGE / room
+        docstring = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")))
+        words = " ".join(docstring.partition("\n\n")[0].split())
+        modules = sorted(
+            path.stem for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+        )
+        names = ", ".join(f"`{name}`" for name in modules if not name.startswith("__"))
+        rows.append(f"| `{room}` | {floor} | {words} | {names} |")
+    return "\n".join(rows)
+
+
+def crossings() -> str:
+    """Every import that crosses rooms."""
+    imports = room_imports()
+    return "\n".join(
+        f"- `{room}` <- `{other}`: {', '.join(sorted(imports[room][other]))}"
+        for room in floors(imports)
+        for other in sorted(imports[room])
+    )
+
+
 def strip(path: Path, rows: int) -> Image.Image:
     """The upper ``rows`` of a grid of ten columns."""
     grid = Image.open(existing(path)).convert("RGB")
@@ -179,9 +234,17 @@ def copy_benchmarks() -> None:
 def main() -> None:
     if "--bench" in sys.argv:
         return copy_benchmarks()
-    keys = ROOT / "docs/params.md"
-    write_text(keys, replaced(existing(keys).read_text(encoding="utf-8"), "keys", keys_table()))
-    if "--keys-only" not in sys.argv:
+    generated = {
+        "docs/params.md": {"keys": keys_table()},
+        "docs/rooms.md": {"crossings": crossings()},
+        "README.md": {"rooms": rooms_table()},
+    }
+    for name, parts in generated.items():
+        text = existing(ROOT / name).read_text(encoding="utf-8")
+        for part, content in parts.items():
+            text = replaced(text, part, content)
+        write_text(ROOT / name, text)
+    if "--code-only" not in sys.argv:
         copy_results(chosen_suite())
 
 

@@ -133,6 +133,7 @@ def test_what_does_not_count(package, name, old, new):
         ),
         ("c.py", "        return 1\n", "        return 2\n", ["c.Callback.called_from_outside"]),
         ("c.py", '"two": two', '"two": one', ["c.REGISTRY", "c.two"]),
+        ("d.py", "def g():", "LIMIT = 1\nLIMIT = LIMIT + 1\n\n\ndef g():", ["d.LIMIT", "d.__init__"]),
         ("__init__.py", "", "import os\n\nos.environ['A'] = '1'\n", ["__init__"]),
     ],
 )

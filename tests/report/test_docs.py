@@ -1,16 +1,8 @@
 """README and docs: the keys of params.yaml that the code knows, and room for every result shown."""
 
-import importlib.util
 import json
 
-from engines import ROOT
-
-
-def load(name: str):
-    spec = importlib.util.spec_from_file_location(name, ROOT / f"workflow/{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from engines import ROOT, load
 
 
 def test_the_table_of_keys_is_current():

@@ -15,7 +15,9 @@ from dctdiff.data.archive import encode_jpeg, write_archive
 from dctdiff.data.packing import write_pixels
 from dctdiff.models.config import model_config
 from dctdiff.models.weights import load_model
+from dctdiff.params.jobs import choices
 from dctdiff.params.train import Run
+from dctdiff.pipeline.code import code_behind
 from dctdiff.pipeline.errors import UserError
 from dctdiff.stages import weights_trained
 from dctdiff.stages.weights_trained import token_weights, training_labels
@@ -131,7 +133,11 @@ def test_published_weights_need_a_release():
 def test_two_processes_train_like_one(folder, accumulation_steps):
     """Each process adds its parts up before the processes add up theirs."""
     run(folder, *command("one", train_steps=20))
-    run(folder, *command("two", train_steps=20, processes=2, accumulation_steps=accumulation_steps))
+    two = command("two", train_steps=20, processes=2, accumulation_steps=accumulation_steps)
+    run(folder, *two, "--out_record", "two/record.json")
+    record = json.loads((folder / "two/record.json").read_text())  # of the job, not of each process
+    assert record["code_that_ran"] == code_behind("dctdiff.stages.weights_trained.main", choices("dct"))
+    assert record["arguments"] == [*two[3:], "--out_record", "two/record.json"]
     # Without candidates the last step is the only checkpoint.
     assert [path.name for path in (folder / "two/checkpoints").iterdir()] == ["000000020.safetensors"]
     one, two = load_file(folder / "one/last.safetensors"), load_file(folder / "two/last.safetensors")

@@ -17,6 +17,7 @@ STEP = (
     "dctdiff.models.step.Learner.step",
     "dctdiff.models.batches.loaded_batches",
 )
+FROM_IMAGES = ("eta", "class_counts")  # of the model's config
 
 
 def training_code(config: ModelConfig) -> dict[str, str]:
@@ -40,8 +41,8 @@ def run_identity(run: Run, config: ModelConfig, weights: list[float], images_sha
     return json.loads(json.dumps(identity))
 
 
-def same_but_for_code(found: dict, wanted: dict) -> bool:
-    """Whether two identities differ in nothing but their code.
+def same_params(found: dict, wanted: dict) -> bool:
+    """Whether two identities are of one run as params.yaml describes it, by whatever code and on whatever images.
 
     A key that ``found`` lacks is newer than it, and had its default then.
     """
@@ -49,9 +50,15 @@ def same_but_for_code(found: dict, wanted: dict) -> bool:
         "run": {name: field.default for name, field in Run.model_fields.items()},
         "model": {field.name: field.default for field in dataclasses.fields(ModelConfig)},
     }
-    groups = all(
+    return found["precision"] == wanted["precision"] and all(
         found[group].get(key, defaults[group][key]) == value
         for group in defaults
         for key, value in wanted[group].items()
+        if key not in FROM_IMAGES
     )
-    return groups and all(found[key] == wanted[key] for key in ("precision", "weights", "images_sha256"))
+
+
+def same_images(found: dict, wanted: dict) -> bool:
+    """Whether two identities agree in the images and in what was measured of them."""
+    measured = all(found["model"].get(key) == wanted["model"].get(key) for key in FROM_IMAGES)
+    return measured and all(found[key] == wanted[key] for key in ("weights", "images_sha256"))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from dctdiff.models.identity import same_but_for_code
+from dctdiff.models.identity import same_images, same_params
 from dctdiff.models.weights import checkpoint_name, link_or_copy
 from dctdiff.params.train import Run
 from dctdiff.pipeline.code import differences
@@ -31,9 +31,15 @@ def state_folder(root: Path, identity: dict, ask_above_steps: int) -> Path:
 
     A UserError asks what to do about a state of more steps than that which other code has trained.
     """
-    same = [folder for folder in folders(root) if _is_of(folder, identity)]
-    own = [folder for folder in same if _identity(folder).get("code") == identity["code"]]
-    others = [folder for folder in same if not _identity(folder).get("left")]
+    own, others = [], []
+    for folder in folders(root):
+        found = _identity(folder)
+        if "run" in found and not same_params(found, identity):
+            continue
+        if found.get("code") != identity["code"]:
+            others += [] if found.get("left") else [folder]
+        elif same_images(found, identity):
+            own.append(folder)
     furthest = max(others, key=latest_step, default=None)
     if not own and furthest is not None and latest_step(furthest) > ask_above_steps:
         write_json(root / QUESTION, {"identity": identity, "trained_by_other_code": furthest.name})
@@ -96,18 +102,13 @@ def _leave(folder: Path) -> None:
     write_json(folder / IDENTITY, _identity(folder) | {"left": True})
 
 
-def _is_of(folder: Path, identity: dict) -> bool:
-    """Whether a state is of this run, by whatever code; true if no one knows."""
-    found = _identity(folder)
-    return "run" not in found or same_but_for_code(found, identity)
-
-
 def _question(root: Path, folder: Path, identity: dict) -> str:
     found = _identity(folder)
     if "code" in found:
         names = differences(found["code"], identity["code"])
         more = f" and {len(names) - N_NAMED} more" if len(names) > N_NAMED else ""
-        by = f"other code ({', '.join(names[:N_NAMED])}{more} differ)"
+        images = "" if same_images(found, identity) else " on other images"
+        by = f"other code ({', '.join(names[:N_NAMED])}{more} differ){images}"
     else:
         by = "an earlier version of this project, which did not record its params"
     run = root.parent.name
@@ -119,11 +120,10 @@ def _question(root: Path, folder: Path, identity: dict) -> str:
 
 def _cost(folder: Path) -> str:
     """Time of a state on its processors, from the copy of its log."""
-    log = folder / "log.jsonl"
-    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-    if not lines:
+    try:
+        last = json.loads((folder / "log.jsonl").read_text(encoding="utf-8").splitlines()[-1])
+    except (OSError, IndexError, ValueError):  # no line yet, or half a one
         return ""
-    last = json.loads(lines[-1])
     return f" and {last['seconds'] * last.get('processes', 1) / 3600:.2g} hours of {last['device']}"
 
 

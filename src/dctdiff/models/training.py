@@ -51,6 +51,8 @@ class Progress:
     def go_on_with(self, code: str) -> None:
         if self.step and code != self.code:
             self.continued.append(self.step)
+            if self.log:  # there may come no further line
+                self.log[-1] = json.dumps(json.loads(self.log[-1]) | {"continued": self.continued}) + "\n"
         self.code = code
 
     def add(self, loss: torch.Tensor) -> None:

@@ -1,1 +1,1 @@
-"""What each key of params.yaml may be: one module per stage."""
+"""What each key of params.yaml may be, and which jobs a suite has."""

@@ -1,1 +1,1 @@
-"""Plumbing: files, errors, progress, launchers, command lines. Nothing of the method, and no number depends on it."""
+"""Plumbing: files, errors, progress, launchers, command lines, and what a number depends on. Nothing of the method."""

@@ -12,8 +12,9 @@ digest per definition. What does not count, said here and nowhere else:
 - methods that nothing reached calls, by their names. If a class of another package is a base, it
   may call any of them, so all count.
 
-Where the analysis cannot know better it counts too much, never too little; only names that are put
-together at run time (``getattr`` of a variable) escape it.
+Where the analysis cannot know better it counts too much, never too little. What escapes it are names
+put together at run time (``getattr`` of a variable) and alternatives that register themselves at import:
+a registry is one dict, in one place.
 """
 
 import ast
@@ -75,7 +76,12 @@ def digest_of(meanings: Mapping[str, str]) -> str:
 
 def code_behind(function: str, chosen: Mapping[str, str] = {}) -> str:
     """Digest of all code that a function ("dctdiff.stages.sample.main") reaches."""
-    return digest_of(meaning([function], chosen))
+    return _code_behind(function, frozenset(chosen.items()))
+
+
+@functools.cache  # hundreds of jobs ask for a few answers
+def _code_behind(function: str, chosen: frozenset[tuple[str, str]]) -> str:
+    return digest_of(meaning([function], dict(chosen)))
 
 
 def check_beside(folder: Path) -> None:
@@ -191,11 +197,15 @@ def _parsed(name: str, text: str) -> Module:
     statements: list[ast.stmt] = []
     body = ast.parse(text).body
     for node in body:
-        if isinstance(node, Function | ast.ClassDef):
-            definitions[node.name] = node
-        elif constants := _constants(node):
-            definitions |= dict.fromkeys(constants, node)
-        elif not isinstance(node, ast.Import | ast.ImportFrom) and not _is_text(node) and not _is_main(node):
+        names = [node.name] if isinstance(node, Function | ast.ClassDef) else _constants(node)
+        statements += [definitions[name] for name in names if name in definitions]  # a first value that is built upon
+        definitions |= dict.fromkeys(names, node)
+        if (
+            not names
+            and not isinstance(node, ast.Import | ast.ImportFrom)
+            and not _is_text(node)
+            and not _is_main(node)
+        ):
             statements.append(node)
     outside = [node for node in body if not isinstance(node, Function | ast.ClassDef)]
     return Module(name, definitions, _imports(outside), statements)

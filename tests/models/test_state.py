@@ -1,0 +1,152 @@
+"""The state of a run on disk: where it goes on, when it asks, and what the answers do."""
+
+import copy
+import json
+
+import pytest
+
+from dctdiff.models.state import QUESTION, candidate_path, go_on, latest_step, start_anew, state_folder
+from dctdiff.pipeline.errors import UserError
+from dctdiff.pipeline.files import read_json
+
+IDENTITY = {
+    "run": {"lr": 0.1, "seed": 1},
+    "precision": "float32",
+    "model": {"space": "dct", "eta": 240.0, "class_counts": None},
+    "weights": [1.0],
+    "images_sha256": "i",
+    "code": {"diffusion.loss.f": "a", "networks.uvit.g": "b"},
+}
+
+
+def changed(**values):
+    identity = copy.deepcopy(IDENTITY)
+    for place, value in values.items():
+        group, _, key = place.partition("__")
+        (identity[group] if key else identity).__setitem__(key or group, value)
+    return identity
+
+
+EDITED = changed(code={"diffusion.loss.f": "A", "networks.uvit.g": "b", "models.step.h": "c"})
+
+
+@pytest.fixture
+def root(tmp_path):
+    return tmp_path / "runs/r/state"
+
+
+def trained(root, identity, steps, ask_above_steps=1000):
+    """A state of ``steps`` in the folder of an identity."""
+    folder = state_folder(root, identity, ask_above_steps)
+    (folder / f"step-{steps:09d}.pt").write_bytes(f"state of {identity['code']}".encode())
+    candidate_path(folder, 100).parent.mkdir(exist_ok=True)
+    candidate_path(folder, 100).write_bytes(b"candidate")
+    line = {"step": steps, "seconds": 7200.0, "device": "H100", "processes": 2}
+    (folder / "log.jsonl").write_text(json.dumps(line) + "\n")
+    return folder
+
+
+def test_the_same_run_finds_its_folder_again(root):
+    first = trained(root, IDENTITY, 2000)
+    other = trained(root, changed(run__lr=0.2), 3000)
+    assert first != other
+    assert state_folder(root, IDENTITY, 1000) == first
+    newer = changed(run__skip_bias_std=0.0, model__prediction="noise")  # keys that came later, at their defaults
+    assert state_folder(root, newer, 1000) == first
+    assert state_folder(root, changed(run__skip_bias_std=1.0), 1000) not in (first, other)
+    assert not (root / QUESTION).exists()
+
+
+def test_params_and_images_start_anew_without_a_question(root):
+    folders = {trained(root, changed(**change), 5000) for change in (
+        {}, {"run__seed": 2}, {"precision": "bf16"}, {"images_sha256": "j"}, {"weights": [2.0]}, {"model__eta": 1.0},
+    )}  # fmt: skip
+    assert len(folders) == 6
+
+
+def test_other_code_asks_and_touches_nothing(root):
+    folder = trained(root, IDENTITY, 2000)
+    with pytest.raises(UserError) as asked:
+        state_folder(root, EDITED, 1000)
+    assert str(asked.value) == (
+        "r has a state of 2000 steps and 4 hours of H100, trained by other code (diffusion.loss.f, models.step.h "
+        "differ); make continue RUN=r goes on from it, make anew RUN=r starts at step 0 and keeps it aside"
+    )
+    assert sorted(path.name for path in root.iterdir()) == sorted([folder.name, QUESTION])
+    with pytest.raises(UserError, match="on other images; make continue"):
+        state_folder(root, EDITED | {"images_sha256": "j"}, 1000)
+
+
+def test_few_steps_are_left_without_a_question(root):
+    folder = trained(root, IDENTITY, 1000)
+    assert state_folder(root, EDITED, 1000) != folder
+    assert latest_step(folder) == 1000
+    assert state_folder(root, IDENTITY, 1000) == folder
+
+
+def test_of_several_states_the_furthest_is_asked_about(root):
+    trained(root, IDENTITY, 2000)
+    trained(root, EDITED, 9000, ask_above_steps=5000)
+    with pytest.raises(UserError, match="a state of 9000 steps"):
+        state_folder(root, changed(code={"diffusion.loss.f": "Z"}), 1000)
+
+
+def asked(root, identity):
+    with pytest.raises(UserError):
+        state_folder(root, identity, 1000)
+
+
+def test_to_continue_takes_state_candidates_and_log_along(root):
+    old = trained(root, IDENTITY, 2000)
+    asked(root, EDITED)
+    assert go_on(root) == "r will go on from step 2000"
+    new = state_folder(root, EDITED, 1000)
+    assert new != old and not (root / QUESTION).exists()
+    for name in ("step-000002000.pt", "candidates/000000100.safetensors", "log.jsonl"):
+        assert (new / name).read_bytes() == (old / name).read_bytes()
+    with open(new / "log.jsonl", "a") as file:
+        file.write("more")
+    assert "more" not in (old / "log.jsonl").read_text()
+    # The state of before belongs to the code of before, and is not asked about a second time.
+    assert state_folder(root, IDENTITY, 1000) == old
+    asked(root, changed(code={"diffusion.loss.f": "Z"}))
+    assert read_json(root / QUESTION)["trained_by_other_code"] == new.name
+
+
+def test_to_start_anew_keeps_the_state_for_its_own_code(root):
+    old = trained(root, IDENTITY, 2000)
+    asked(root, EDITED)
+    assert start_anew(root) == f"r will start at step 0; {old} keeps its 2000 steps"
+    new = state_folder(root, EDITED, 1000)
+    assert latest_step(new) == 0 and latest_step(old) == 2000
+    state_folder(root, changed(code={"diffusion.loss.f": "Z"}), 1000)  # no question about what was left
+    assert state_folder(root, IDENTITY, 1000) == old
+
+
+def test_an_edit_that_is_undone_takes_the_question_back(root):
+    old = trained(root, IDENTITY, 2000)
+    asked(root, EDITED)
+    assert state_folder(root, IDENTITY, 1000) == old
+    with pytest.raises(UserError, match="r asks nothing"):
+        go_on(root)
+
+
+def test_a_state_of_an_earlier_version_is_asked_about(root):
+    """It has no identity, so no one knows its params."""
+    old = root / "0123456789abcdef"
+    old.mkdir(parents=True)
+    (old / "step-000002000.pt").write_bytes(b"state")
+    with pytest.raises(UserError, match="trained by an earlier version of this project, which"):
+        state_folder(root, IDENTITY, 1000)
+    go_on(root)
+    assert latest_step(state_folder(root, IDENTITY, 1000)) == 2000
+    state_folder(root, changed(run__seed=2), 1000)  # what was answered is not asked again
+
+
+def test_a_killed_answer_is_given_again(root):
+    trained(root, IDENTITY, 2000)
+    asked(root, EDITED)
+    half = root / f".{'x' * 16}.tmp"
+    half.mkdir()
+    go_on(root)
+    assert latest_step(state_folder(root, EDITED, 1000)) == 2000
