@@ -89,7 +89,7 @@ def test_a_dropped_dependency_is_noticed(tmp_path, micro_stages, file, text):
     edit(folder / file, text, "\n" if text.endswith("}\n") else "")
     engine = "dvc" if file == "dvc.yaml" else "snakemake"
     stages = {**micro_stages, engine: stages_of(folder, engine)}
-    field = ": command: " if text.startswith((" $", " {")) else ": code: " if "code" in text else ": inputs: "
+    field = ": command: " if text.startswith((" $", " {")) else ": code: " if "code" in text.replace("codec", "") else ": inputs: "
     found = differences(**stages, params={"suite": PARAMS["suites"]["micro"]})
     assert any(field in difference for difference in found)
 
@@ -184,7 +184,7 @@ def test_dvc_reruns_only_what_depends_on_an_edit(finished):
     by_dvc = finished[1]
     before = tables(by_dvc)
     edit_micro(by_dvc, "nfe: 2", "nfe: 4")
-    assert dvc_runs(by_dvc) == {"validate", "plan", "sample", "evaluate", *RESULTS}
+    assert dvc_runs(by_dvc) == {"validate", "code", "plan", "sample", "evaluate", *RESULTS}
     assert tables(by_dvc)["quality.csv"] != before["quality.csv"]
     assert tables(by_dvc)["training.csv"] == before["training.csv"]
     edit_micro(by_dvc, "dpi: 60", "dpi: 61")
