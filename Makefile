@@ -1,8 +1,8 @@
 # make reproduce   the environment, then every table, figure and the report of the suite
 # make test        the environment, then lint, unit tests and the micro suite through both engines
 # make env         only the environment, in .venv, from requirements.lock
-# make adopt       let Snakemake take over what DVC has made (dvc repro, dvc pull)
-# make commit      let DVC take over what Snakemake has made
+# make status      say of each job whether its results are of the params, code and inputs of now
+# make commit      let DVC take over what Snakemake has made; Snakemake takes over DVC's work by itself
 # make keep        keep results of code that was edited since, e.g. WHY="an error message" STAGES="sample evaluate"
 # make continue    let runs that ask go on from a state that other code has trained; RUN=<run> for one of them
 # make anew        let them start at step 0 instead; the other state is kept aside
@@ -16,7 +16,7 @@
 PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-.PHONY: reproduce test env adopt commit keep continue anew tables docs bench bench-docs lock lint
+.PHONY: reproduce test env status commit keep continue anew tables docs bench bench-docs lock lint
 
 reproduce: env
 	snakemake --cores $(CORES)
@@ -40,12 +40,13 @@ env: .venv/installed
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
-adopt: env
-	dvc status --quiet || { echo "error: DVC's outputs are not up to date; run dvc repro or dvc pull first"; exit 1; }
-	snakemake --cores 1 --touch --quiet
+status: env
+	@python -m dctdiff.commands.status
 
 commit: env
 	snakemake --cores 1 --dry-run 2>&1 | grep -q "Nothing to be done" || { echo "error: Snakemake's outputs are not up to date; run make reproduce first"; exit 1; }
+	python -m dctdiff.stages.validate --params params.yaml --published data/published.yaml \
+	  --out_valid results/params.valid --out_record results/records/validate.json
 	python -m dctdiff.stages.code --params params.yaml --out_code results/code
 	dvc commit --force
 
@@ -58,7 +59,7 @@ continue anew: env
 
 tables: env
 	python -m dctdiff.stages.plan --params params.yaml --out_plan results/plan.json
-	python -m dctdiff.stages.tables --plan results/plan.json --evaluations results/evaluations \
+	python -m dctdiff.stages.tables --plan results/plan.json --published data/published.yaml --evaluations results/evaluations \
 	  --statistics results/statistics --logs results/training --out_tables results/tables
 	@echo "The tables are in results/tables."
 

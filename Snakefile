@@ -22,6 +22,5 @@ report: "workflow/report/workflow.rst"
 rule all:
     default_target: True
     input:
-        "results/params.valid",
         "results/report/index.html",
         TABLES,

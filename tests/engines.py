@@ -2,16 +2,30 @@
 
 import dataclasses
 import importlib.util
+import inspect
 import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+from dctdiff.pipeline.command import parse_command
+
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS = 300  # no command of a test may take longer
-COPIED = ("Snakefile", "dvc.yaml", "params.yaml", "workflow", "src", ".dvc/config", ".dvcignore", ".gitignore")
-NO_CODE = "no code"
+COPIED = (
+    "Snakefile",
+    "dvc.yaml",
+    "params.yaml",
+    "workflow",
+    "profiles",
+    "data/published.yaml",
+    "src",
+    ".dvc/config",
+    ".dvcignore",
+    ".gitignore",
+)
+MARKER = ".cache/stale"  # an input of a stale job for Snakemake
 CODE = "results/code/"
 
 
@@ -20,7 +34,6 @@ class Stage:
     """A job or stage; its command holds the slices of params.yaml that it depends on."""
 
     command: str
-    code: str  # digest of the code behind it
     inputs: list[str]
     outputs: list[str]
 
@@ -64,6 +77,29 @@ def run(folder: Path, *command: str, fails: bool = False, code: Path | None = No
     return output
 
 
+def take_over(folder: Path) -> None:
+    """As ``make commit``: DVC takes over what Snakemake has made."""
+    arguments = ["--params", "params.yaml"]
+    marker = [
+        "--published",
+        "data/published.yaml",
+        "--out_valid",
+        "results/params.valid",
+        "--out_record",
+        "results/records/validate.json",
+    ]
+    run(folder, "python", "-m", "dctdiff.stages.validate", *arguments, *marker)
+    run(folder, "python", "-m", "dctdiff.stages.code", *arguments, "--out_code", "results/code")
+    run(folder, "dvc", "commit", "--force", "--quiet")
+
+
+def call(stage) -> None:
+    """Run a stage in this process on ``sys.argv``; its UserError comes as it is."""
+    _, *slices = inspect.signature(stage.main).parameters.values()
+    command = parse_command(stage.__doc__, stage.PATHS, *(parameter.annotation for parameter in slices))
+    stage.main(*[part for part in (command.paths, command.params) if part is not None])
+
+
 def load(name: str):
     """A script of the folder workflow as a module."""
     spec = importlib.util.spec_from_file_location(name, ROOT / f"workflow/{name}.py")
@@ -79,14 +115,17 @@ def stages_of(folder: Path, engine: str) -> dict[str, Stage]:
     return {name: Stage(**fields) for name, fields in sorted(found.items())}
 
 
-def stage(command: str, code: str, inputs, outputs) -> dict:
-    inputs, outputs = sorted(set(inputs)), sorted(outputs)
-    return {"command": " ".join(command.split()), "code": code, "inputs": inputs, "outputs": outputs}
+def stage(command: str, inputs, outputs) -> dict:
+    return {"command": " ".join(command.split()), "inputs": sorted(set(inputs)), "outputs": sorted(outputs)}
 
 
 def snakemake_stages() -> dict[str, dict]:
     from snakemake.api import SnakemakeApi
     from snakemake.settings.types import DAGSettings, OutputSettings, ResourceSettings
+
+    def inputs(job) -> list[str]:
+        """Nothing has run, so each job is given the marker of what is stale, if its rule asks."""
+        return [path for path in job.input if path != MARKER] + ([] if MARKER in job.input else ["never stale"])
 
     with SnakemakeApi(OutputSettings()) as api:
         workflow_api = api.workflow(ResourceSettings(cores=1), snakefile=Path("Snakefile"))
@@ -95,16 +134,17 @@ def snakemake_stages() -> dict[str, dict]:
         workflow._prepare_dag(forceall=True, ignore_incomplete=True, lock_warn_only=True)
         workflow._build_dag()
         return {
-            "@".join([job.rule.name, *job.wildcards]): stage(
-                job.shellcmd, job.params.get("code", NO_CODE), job.input, job.output
-            )
+            "@".join([job.rule.name, *job.wildcards]): stage(job.shellcmd, inputs(job), job.output)
             for job in workflow.dag.jobs
             if job.shellcmd
         }
 
 
 def dvc_stages() -> dict[str, dict]:
-    """Folders among the dependencies are replaced by the outputs within, files of digests by the digest."""
+    """Folders among the dependencies are replaced by the outputs within.
+
+    Each but ``validate`` and ``code`` depends on one digest of the code; Snakemake compares it with the record.
+    """
     from dvc.repo import Repo
 
     from dctdiff.params.suite import read_params
@@ -118,14 +158,15 @@ def dvc_stages() -> dict[str, dict]:
         within = [out for out in outputs if out.startswith(f"{path}/")]
         return within if path not in outputs and within else [path]
 
-    def of(s) -> dict:
+    def inputs(s) -> list[str]:
         deps = [dep.def_path for dep in s.deps if dep not in s.params]
-        code = [path for path in deps if path.startswith(CODE)]
-        digest = codes[code[0].removeprefix(CODE).removesuffix(".txt")] if code else NO_CODE
-        inputs = [file for path in deps if path not in code for file in files(path)]
-        return stage(s.cmd, digest, inputs, [out.def_path for out in s.outs])
+        code = [path.removeprefix(CODE).removesuffix(".txt") for path in deps if path.startswith(CODE)]
+        coded = s.name in ONLY_DVC or (len(code) == 1 and code[0] in codes)
+        return [file for path in deps if not path.startswith(CODE) for file in files(path)] + (
+            [] if coded else ["no code"]
+        )
 
-    return {s.name: of(s) for s in stages}
+    return {s.name: stage(s.cmd, inputs(s), [out.def_path for out in s.outs]) for s in stages}
 
 
 def differences(snakemake: dict[str, Stage], dvc: dict[str, Stage], params: dict) -> list[str]:
@@ -133,8 +174,8 @@ def differences(snakemake: dict[str, Stage], dvc: dict[str, Stage], params: dict
     only_dvc = ONLY_DVC | unused(params["suite"])
     lines = [f"{name} is only in one engine" for name in sorted(snakemake.keys() ^ dvc.keys() - only_dvc)]
     folders = [out for s in dvc.values() for out in s.outputs if not Path(out).suffix]
-    for name in snakemake.keys() & dvc.keys() - {"validate"}:
-        for field in ("command", "code", "inputs", "outputs"):
+    for name in snakemake.keys() & dvc.keys():
+        for field in ("command", "inputs", "outputs"):
             ours, theirs = getattr(snakemake[name], field), getattr(dvc[name], field)
             if field == "inputs":
                 theirs = sorted(set(theirs) - set(unconditional(name, params["suite"])))
@@ -165,7 +206,7 @@ def unused(suite: dict) -> set[str]:
 
 
 MARK = "DAG as JSON: "
-ONLY_DVC = {"code"}  # Snakemake follows the code itself
+ONLY_DVC = {"validate", "code"}  # Snakemake checks params and code when it reads the Snakefile
 
 if __name__ == "__main__":
     print(MARK + json.dumps({"snakemake": snakemake_stages, "dvc": dvc_stages}[sys.argv[1]]()))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from engines import ROOT, copy_project, differences, edit, run, stages_of
+from engines import ROOT, copy_project, differences, edit, run, stages_of, take_over
 
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 
@@ -71,8 +71,8 @@ DROPPED = [
     ("dvc.yaml", "        - data/${item.dataset}/train.npy\n"),
     (MODELS, "        pixels=weights_pixels,\n"),
     (MODELS, "        statistics=weights_statistics,\n"),
-    (MODELS, '        code=code("weights"),\n'),
-    (MODELS, " {params.extractor_arguments}"),
+    (MODELS, '        stale=stale("weights"),\n'),
+    (MODELS, " {params.arguments}"),
 ]
 
 
@@ -89,7 +89,7 @@ def test_a_dropped_dependency_is_noticed(tmp_path, micro_stages, file, text):
     edit(folder / file, text, "\n" if text.endswith("}\n") else "")
     engine = "dvc" if file == "dvc.yaml" else "snakemake"
     stages = {**micro_stages, engine: stages_of(folder, engine)}
-    field = ": command: " if text.startswith((" $", " {")) else ": code: " if "code" in text.replace("codec", "") else ": inputs: "
+    field = ": command: " if text.startswith((" $", " {")) else ": inputs: "
     found = differences(**stages, params={"suite": PARAMS["suites"]["micro"]})
     assert any(field in difference for difference in found)
 
@@ -113,9 +113,9 @@ def test_sections_may_be_empty(finished, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(finished[0], folder, symlinks=True)
     params = yaml.safe_load((folder / "params.yaml").read_text())["suite"]
-    for section in ("truncations", "upsamplings", "spectra", "selections", "published"):
+    for section in ("truncations", "upsamplings", "spectra", "selections"):
         params[section] = {}
-    del params["cells"]["micro-dct-best"]
+    del params["cells"]["micro-dct-best"], params["published"]
     (folder / "params.yaml").write_text(yaml.safe_dump({"suites": {"micro": params}, "suite": params}))
     run(folder, "snakemake", "--cores", "2")
     assert {Path(name).stem for name in tables(folder)} == {"quality", "statistics", "training"}
@@ -140,13 +140,15 @@ def test_the_report_is_self_contained_and_complete(finished):
 def test_the_work_of_one_engine_is_valid_for_the_other(finished):
     by_snakemake, by_dvc = finished
     assert snakemake_would_run(by_snakemake) == set()
-    run(by_snakemake, "python", "-m", "dctdiff.stages.code", "--params", "params.yaml", "--out_code", "results/code")
-    run(by_snakemake, "dvc", "commit", "--force", "--quiet")
+    take_over(by_snakemake)
     assert dvc_runs(by_snakemake, "--dry") == set()
+    run(by_snakemake, "dvc", "status", "--quiet")
+    assert snakemake_would_run(by_snakemake) == set()  # although DVC wrote the files anew
 
-    assert dvc_runs(by_dvc, "--dry") == set()
-    run(by_dvc, "dvc", "status", "--quiet")
-    run(by_dvc, "snakemake", "--cores", "1", "--touch", "--quiet")
+    assert snakemake_would_run(by_dvc) == set()
+    before = edit_micro(by_dvc, "nfe: 2", "nfe: 4")
+    assert snakemake_would_run(by_dvc) == {"plan", "sample", "evaluate", *RESULTS}
+    (by_dvc / "params.yaml").write_text(before)
     assert snakemake_would_run(by_dvc) == set()
 
 
@@ -156,7 +158,6 @@ EDITS = [
     ("lr: 0.001", "lr: 0.002", {"plan", "weights", "select", "sample", "evaluate", *RESULTS}),
     ("times: [0.1", "times: [0.2", {"plan", "spectrum", *RESULTS}),
     ("bound: 0.5", "bound: 9.5", {"plan", "truncation", *RESULTS}),
-    ("value: 7", "value: 8", {"plan", *RESULTS}),
     ("dpi: 60", "dpi: 61", {"report"}),
     ("feature_resolution: 32", "feature_resolution: 64",
      {"reference", "truncation", "upsampling", "select", "sample", "evaluate_heldout", "evaluate_round_trip",
@@ -176,8 +177,17 @@ def edit_micro(folder: Path, old: str, new: str) -> str:
 @pytest.mark.parametrize(("old", "new", "expected"), EDITS, ids=[old for old, _, _ in EDITS])
 def test_snakemake_reruns_only_what_depends_on_an_edit(finished, old, new, expected):
     before = edit_micro(finished[0], old, new)
-    assert snakemake_would_run(finished[0]) == {"validate", *expected}
+    assert snakemake_would_run(finished[0]) == expected
     (finished[0] / "params.yaml").write_text(before)
+
+
+def test_a_published_number_reruns_what_shows_it(finished):
+    for folder, would_run in ((finished[0], snakemake_would_run), (finished[1], lambda f: dvc_runs(f, "--dry"))):
+        before = (folder / "data/published.yaml").read_text()
+        edit(folder / "data/published.yaml", "value: 7, source: nowhere", "value: 8, source: nowhere")
+        assert would_run(folder) - {"validate"} == RESULTS
+        (folder / "data/published.yaml").write_text(before)
+        assert would_run(folder) == set()
 
 
 def test_dvc_reruns_only_what_depends_on_an_edit(finished):

@@ -22,6 +22,7 @@ from PIL import Image
 from pydantic import BaseModel
 
 from dctdiff.bench.tables import build_tables, read_results
+from dctdiff.params.published import PublishedNumbers
 from dctdiff.params.suite import Suite
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import existing, read_json, replacing, write_text
@@ -82,6 +83,12 @@ def keys_table() -> str:
     rows.append("| `suites.<name>` | group |  | a suite: the keys below stand in it |")
     rows += key_rows(Suite, "")
     return "\n".join(rows)
+
+
+def published_table() -> str:
+    """One row per key of a group of data/published.yaml."""
+    rows = ["| key | type | default | meaning |", "| :-- | :-- | :-- | :-- |"]
+    return "\n".join(rows + key_rows(PublishedNumbers, "<group>."))
 
 
 def key_rows(model: type[BaseModel], prefix: str) -> list[str]:
@@ -235,7 +242,7 @@ def main() -> None:
     if "--bench" in sys.argv:
         return copy_benchmarks()
     generated = {
-        "docs/params.md": {"keys": keys_table()},
+        "docs/params.md": {"keys": keys_table(), "published": published_table()},
         "docs/rooms.md": {"crossings": crossings()},
         "README.md": {"rooms": rooms_table()},
     }

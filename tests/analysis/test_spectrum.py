@@ -14,6 +14,7 @@ from dctdiff.diffusion.schedule import Schedule
 from dctdiff.pipeline.errors import UserError
 from dctdiff.spaces.dct import DCTCodec
 from dctdiff.stages import spectrum as stage
+from engines import call
 
 
 def radial(planes: np.ndarray) -> RadialPower:
@@ -111,7 +112,7 @@ def measure(monkeypatch, folder, statistics: dict, *flags: str) -> dict:
     command = ["spectrum", "--images", "a.zip", "--statistics", "s.json", "--dataset", "d", "--codec", "c"]
     defaults = ["--snr_scale", "4", "--n_images", "6", "--seed", "1", "--times", "0.1", "1.0"]
     monkeypatch.setattr(sys, "argv", [*command, *defaults, *flags, "--out_spectrum", "p.json"])
-    stage.main()
+    call(stage)
     return json.loads((folder / "p.json").read_text())
 
 

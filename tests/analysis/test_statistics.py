@@ -5,17 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dctdiff.analysis import statistics
 from dctdiff.data.archive import decode_image
 from dctdiff.data.sources import Wanted, read_files
+from dctdiff.params.published import FILE, load_published
 from dctdiff.stages.statistics import count
+from engines import ROOT
 
 CIFAR10_TRAIN = os.environ.get("CIFAR10_TRAIN", "")
-PUBLISHED = yaml.safe_load((Path(__file__).parent / "published_statistics.yaml").read_text())
+PUBLISHED = load_published(ROOT / FILE, "cifar10").statistics["cifar10-dct"]
 
 
 def counted(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -75,4 +76,4 @@ def test_cifar10_gives_the_published_statistics():
     assert eta == pytest.approx(242.375, abs=0.13)
     for name, tolerance in (("y", 0.005), ("cb", 0.05), ("cr", 0.05)):
         entropies = counts[name].summary(codec.tau, eta)["entropy"]
-        assert entropies == pytest.approx(PUBLISHED["cifar10"][f"entropy_{name}"], abs=tolerance)
+        assert entropies == pytest.approx(getattr(PUBLISHED, f"entropy_{name}"), abs=tolerance)

@@ -21,6 +21,7 @@ from dctdiff.pipeline.errors import UserError
 from dctdiff.spaces.dct import DCTCodec
 from dctdiff.spaces.zigzag import zigzag
 from dctdiff.stages import truncation as stage
+from engines import call
 
 CPU = torch.device("cpu")
 EXTRACTOR = ["--extractor", "efficientnet-lite0", "--feature_resolution", "32", "--batch_size", "5"]
@@ -208,7 +209,7 @@ def measure(monkeypatch, folder, *flags: str) -> None:
     monkeypatch.chdir(folder)
     command = ["truncation", "--images", "a.zip", "--dataset", "d", *flags, *EXTRACTOR]
     monkeypatch.setattr(sys, "argv", [*command, "--out_truncation", "t.json", "--out_grid", "t.png"])
-    stage.main()
+    call(stage)
 
 
 def test_the_stage_writes_the_curve_and_m_star(tmp_path, monkeypatch):

@@ -16,6 +16,7 @@ from dctdiff.params.upsampling import Upsampling
 from dctdiff.pipeline.errors import UserError
 from dctdiff.spaces.blocks import dct_matrix, transform_blocks
 from dctdiff.stages import upsampling as stage
+from engines import call
 
 
 def random_images(n: int, resolution: int) -> np.ndarray:
@@ -124,7 +125,7 @@ def measure(monkeypatch, folder, resolution: int, *flags: str) -> None:
     extractor = ["--extractor", "efficientnet-lite0", "--feature_resolution", "32", "--batch_size", "2"]
     outputs = ["--out_upsampling", "u.json", "--out_grid", "u.png"]
     monkeypatch.setattr(sys, "argv", [*command, *extractor, *outputs])
-    stage.main()
+    call(stage)
 
 
 def test_the_stage_measures_every_method(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from dctdiff.data.archive import encode_jpeg, read_images, write_archive
 from dctdiff.data.packing import open_pixels, write_pixels
 from dctdiff.pipeline.errors import UserError
 from dctdiff.stages import pack
+from engines import call
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def stage(tmp_path, monkeypatch):
 
     def run():
         monkeypatch.setattr(sys, "argv", ["pack", "--images", "images.zip", "--out_pixels", "train.npy"])
-        pack.main()
+        call(pack)
         return tmp_path / "train.npy"
 
     return run

@@ -19,6 +19,7 @@ from dctdiff.data.sources import Wanted, check, folder_digest, read_files
 from dctdiff.params.download import Download
 from dctdiff.pipeline.errors import UserError
 from dctdiff.stages import crop, download
+from engines import call
 from synthetic import SOURCES, python2_pickle, python3_pickle, write_source, write_tar_gz, write_zip
 
 DIGEST = "0" * 64
@@ -352,7 +353,7 @@ def test_an_npz_with_pickled_objects_is_refused(tmp_path):
 def run_stage(monkeypatch, folder, module, *arguments) -> None:
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "argv", [module.__name__, *map(str, arguments)])
-    module.main()
+    call(module)
 
 
 def flags(keys: dict) -> list:

@@ -19,6 +19,7 @@ from dctdiff.models.weights import load_model
 from dctdiff.networks.uvit import time_embedding
 from dctdiff.pipeline.errors import UserError
 from dctdiff.stages import weights_published
+from engines import call
 
 DIM, DEPTH, HEADS, CLASSES = 12, 4, 3, 3
 DCT = {"resolution": 8, "block_size": 2, "kept_coefficients": 3, "eta": 242.382}
@@ -146,7 +147,7 @@ def importer(tmp_path, monkeypatch):
                 words += [f"--{key}", *map(str, value if isinstance(value, list) else [value])]
         words += ["--out_weights", "out/last.safetensors", "--out_checkpoints", "out/checkpoints"]
         monkeypatch.setattr(sys, "argv", [*words, "--out_log", "out/log.jsonl"])
-        weights_published.main()
+        call(weights_published)
         return tmp_path / "out"
 
     return stage
@@ -167,14 +168,14 @@ def test_a_state_dict_comes_back_bit_for_bit(importer, tmp_path, monkeypatch, co
     weights["norm.bias"][:3] = torch.tensor([-0.0, 1e-45, 3.4e38])  # bits that arithmetic would lose
     folder = importer(weights, codec, num_classes=num_classes)
     monkeypatch.setattr(sys, "argv", ["export", "--weights", "out/last.safetensors", "--out_state_dict", "back.pth"])
-    export.main()
+    call(export)
     back = torch.load("back.pth", weights_only=True)
     assert type(back) is collections.OrderedDict and list(back) == list(weights)
     for name, tensor in weights.items():
         assert back[name].dtype == torch.float32
         assert torch.equal(back[name].view(torch.int32), tensor.view(torch.int32)), name
     first = (tmp_path / "back.pth").read_bytes()
-    export.main()
+    call(export)
     assert (tmp_path / "back.pth").read_bytes() == first
     assert (folder / "checkpoints/000175000.safetensors").read_bytes() == (folder / "last.safetensors").read_bytes()
 

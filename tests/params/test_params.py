@@ -5,10 +5,12 @@ import copy
 import pytest
 import yaml
 
-from dctdiff.params.suite import load_suite, validated
+from dctdiff.params.published import FILE, load_published
+from dctdiff.params.suite import check_published, load_suite, validated
 from dctdiff.pipeline.errors import UserError
 from engines import ROOT, run
 
+NUMBERS = yaml.safe_load((ROOT / FILE).read_text())
 DOCUMENT = yaml.safe_load((ROOT / "params.yaml").read_text())
 
 
@@ -48,9 +50,6 @@ MISTAKES = [
     (f"{RUN}.weights", "published", "weights is published, but there is no release"),
     ("suite.cells.micro-uvit-dpm.checkpoint", "best", "checkpoint is 'best', but selections has no micro32-uvit"),
     ("suite.truncations.micro32-b4.block_size", 3, "micro32-b4"),
-    ("suite.published.costs", [{"run": "absent", "quantity": "GMACs"}], "published.costs.0.run is 'absent'"),
-    ("suite.published.distances", {"quality": []}, "published.distances.quality: this table exists already"),
-    ("suite.published.statistics.absent", {}, "absent"),
     ("suite.extractor.feature_resolution", 16, "feature_resolution is 16, but should be greater than or equal to 32"),
     ("suite.report", "yes", "suite.report is 'yes', but should be a group of keys"),
 ]
@@ -69,6 +68,40 @@ def test_a_mistake_is_named_in_one_line(key, value, message):
     assert message in str(caught.value)
     assert str(caught.value).startswith("params.yaml: ")
     assert "\n" not in str(caught.value)
+
+
+PUBLISHED_MISTAKES = [
+    ("costs", [{"run": "absent", "quantity": "GMACs"}], "micro.costs.0.run is 'absent'"),
+    ("costs", [{"run": "micro32-uvit", "quantity": "GFLOPs"}], "micro.costs.0.quantity is 'GFLOPs', but should be"),
+    ("distances", {"quality": []}, "micro.distances.quality: this table exists already"),
+    ("distances", {"other": [{"cell": "absent"}]}, "micro.distances.other.0.cell is 'absent'"),
+    ("truncations", {"absent": {}}, "micro.truncations has the key 'absent'"),
+    ("truncation", {}, "micro.truncation is unknown; did you mean truncations?"),
+    ("costs", [{"run": "micro32-uvit", "quantity": "GMACs", "value": 1.0}], "needs source and confidence"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "message"), PUBLISHED_MISTAKES)
+def test_a_mistake_in_published_numbers_is_named_in_one_line(tmp_path, key, value, message):
+    suite = validated({**DOCUMENT, "suite": DOCUMENT["suites"]["micro"]}).suite
+    path = tmp_path / "published.yaml"
+    path.write_text(yaml.safe_dump({"micro": {**NUMBERS["micro"], key: value}}))
+    with pytest.raises(UserError) as caught:
+        check_published(suite, load_published(path, "micro"), path)
+    assert str(caught.value).startswith(f"{path}: micro.") and message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_group_that_is_not_published_is_named():
+    with pytest.raises(UserError, match=r"published\.yaml has no group 'papre'; it has cifar10, paper, micro"):
+        load_published(ROOT / FILE, "papre")
+    assert load_published(ROOT / FILE, None).model_dump(exclude_defaults=True) == {}
+
+
+@pytest.mark.parametrize("name", DOCUMENT["suites"])
+def test_the_published_numbers_of_every_suite_are_about_it(name):
+    suite = validated({**DOCUMENT, "suite": DOCUMENT["suites"][name]}).suite
+    check_published(suite, load_published(ROOT / FILE, suite.published), FILE)
 
 
 def test_a_missing_key_is_named():

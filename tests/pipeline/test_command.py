@@ -39,9 +39,10 @@ EXAMPLES = [
 
 def parse(monkeypatch, words: str):
     monkeypatch.setattr(sys, "argv", ["stage", "--out", "path", *shlex.split(words)])
-    paths, params = parse_command("An example.", {"out": "a file"}, Example)
-    assert vars(paths) == {"out": "path"}
-    return params
+    command = parse_command("An example.", {"out": "a file"}, Example)
+    assert vars(command.paths) == {"out": "path"}
+    assert command.words == shlex.split(words) and command.record is None
+    return command.params
 
 
 @pytest.mark.parametrize("document", EXAMPLES)
@@ -71,10 +72,29 @@ def test_a_missing_flag_of_a_group_that_must_be_there_is_named(monkeypatch):
         parse(monkeypatch, "--count 1 --here.name n")
 
 
+def test_paths_are_told_from_params(monkeypatch):
+    words = [
+        "--out=path",
+        "--count",
+        "1",
+        "--out_record",
+        "r.json",
+        "--here.name",
+        "out",
+        "--here.scale",
+        "1",
+        "--kept",
+    ]
+    monkeypatch.setattr(sys, "argv", ["stage", *words])
+    command = parse_command("An example.", {"out": "a file"}, Example)
+    assert (command.paths.out, command.record) == ("path", "r.json")
+    assert command.words == ["--count", "1", "--here.name", "out", "--here.scale", "1", "--kept"]
+
+
 STAGE = """
 import os
 import sys
-from dctdiff.pipeline.command import run_stage
+from dctdiff.pipeline.command import run_command
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.launch import process_rank, relaunch_with
 
@@ -86,7 +106,7 @@ def main():
         raise RuntimeError("a defect")
     os.write(1, f"rank {process_rank()}\\n".encode())  # whole: print writes its parts one by one
 
-run_stage(main)
+run_command(main)
 """
 
 

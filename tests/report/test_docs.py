@@ -9,6 +9,7 @@ def test_the_table_of_keys_is_current():
     docs = load("docs")
     text = (ROOT / "docs/params.md").read_text()
     assert docs.replaced(text, "keys", docs.keys_table()) == text, "run make docs"
+    assert docs.replaced(text, "published", docs.published_table()) == text, "run make docs"
 
 
 def test_the_readme_has_a_place_for_every_table_it_shows():

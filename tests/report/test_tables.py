@@ -5,18 +5,14 @@ import copy
 import pytest
 
 from dctdiff.pipeline.errors import UserError
-from dctdiff.report.tables import (
-    build_tables,
-    checkpoints_table,
-    delta,
-    distances_table,
-    escape_latex,
-    quality_table,
-    rung,
-    to_latex,
-    training_table,
-    truncation_table,
-)
+from dctdiff.report.tables.analysis import truncation_table
+from dctdiff.report.tables.checkpoints import checkpoints_table
+from dctdiff.report.tables.distances import distances_table
+from dctdiff.report.tables.fields import delta, rung
+from dctdiff.report.tables.latex import escape_latex, to_latex
+from dctdiff.report.tables.quality import quality_table
+from dctdiff.report.tables.suite import build_tables
+from dctdiff.report.tables.training import training_table
 
 RUN = {
     "dataset": "photos", "codec": "photos-dct", "weights": "trained", "prediction": "noise", "embed_dim": 8, "depth": 2,

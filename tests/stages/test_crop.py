@@ -15,6 +15,7 @@ from dctdiff.data.cropping import box_crop
 from dctdiff.params.crop import Crop
 from dctdiff.pipeline.errors import UserError
 from dctdiff.stages import crop
+from engines import call
 
 BOX = [25, 57, 153, 185]  # of CelebA, protocol point 3
 OUTPUTS = ("train.zip", "heldout.zip", "grid.png")
@@ -44,7 +45,7 @@ def run(tmp_path, monkeypatch):
         ]
         outputs = [w for name in OUTPUTS for w in (f"--out_{name.partition('.')[0]}", name)]
         monkeypatch.setattr(sys, "argv", ["crop", "--source", "source.zip", *map(str, words), *outputs])
-        crop.main()
+        call(crop)
         return dict(read_entries("train.zip")), dict(read_entries("heldout.zip"))
 
     return stage

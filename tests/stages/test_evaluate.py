@@ -22,6 +22,7 @@ from dctdiff.params.evaluate import Reference
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import read_json, sha256
 from dctdiff.stages import evaluate, reference
+from engines import call
 
 CPU = torch.device("cpu")
 EXTRACTOR = {"extractor": "efficientnet-lite0", "feature_resolution": 32, "batch_size": 5}
@@ -39,7 +40,7 @@ def stage(monkeypatch):
 
     def run(module, **flags) -> None:
         monkeypatch.setattr(sys, "argv", ["stage", *(f"--{name}={value}" for name, value in flags.items())])
-        module.main()
+        call(module)
 
     monkeypatch.setattr("dctdiff.pipeline.hardware.default_device", lambda: CPU)
     return run

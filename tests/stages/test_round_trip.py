@@ -8,6 +8,7 @@ import pytest
 from dctdiff.data.archive import decode_image, encode_jpeg, read_entries, read_images, read_record, write_archive
 from dctdiff.pipeline.files import write_json
 from dctdiff.stages import round_trip
+from engines import call
 
 SPACES = {
     "dct": {"space": "dct", "resolution": 8, "block_size": 2, "kept_coefficients": 4, "eta": 240.0},
@@ -24,7 +25,7 @@ def test_each_space_has_its_jpeg_quality(tmp_path, monkeypatch, space, quality):
     arguments = {"images": tmp_path / "in.zip", "statistics": tmp_path / "statistics.json"}
     arguments |= {"dct_jpeg_quality": 95, "pixel_jpeg_quality": 60, "out_images": tmp_path / "out.zip"}
     monkeypatch.setattr(sys, "argv", ["round_trip", *(f"--{name}={value}" for name, value in arguments.items())])
-    round_trip.main()
+    call(round_trip)
 
     assert read_record(tmp_path / "out.zip")["jpeg_quality"] == quality
     before = read_images(tmp_path / "in.zip")

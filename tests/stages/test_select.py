@@ -12,6 +12,7 @@ from dctdiff.models.config import ModelConfig
 from dctdiff.models.weights import save_model
 from dctdiff.pipeline.errors import UserError
 from dctdiff.stages import evaluate, sample, select
+from engines import call
 
 CONFIG = ModelConfig(
     space="dct", resolution=8, block_size=2, kept_coefficients=4, eta=240.0,
@@ -29,10 +30,10 @@ def mean_colours(images: torch.Tensor) -> torch.Tensor:
     return images.float().unflatten(1, (2, 4)).unflatten(3, (2, 4)).mean(dim=(2, 4)).flatten(1)
 
 
-def call(monkeypatch, module, **arguments) -> None:
+def call_with(monkeypatch, module, **arguments) -> None:
     words = [word for key, value in arguments.items() for word in (f"--{key}", str(value))]
     monkeypatch.setattr(sys, "argv", [module.__name__, *words])
-    module.main()
+    call(module)
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def choose(monkeypatch, folder, **changes) -> dict:
-    call(
+    call_with(
         monkeypatch, select, checkpoints="checkpoints", reference_file="reference.npz", **{**PARAMS, **changes},
         out_weights="run/best.safetensors", out_selection="selection.json",
     )  # fmt: skip
@@ -85,11 +86,11 @@ def test_the_nearest_is_chosen_and_the_choice_is_told(monkeypatch, folder):
 def test_a_value_is_that_of_a_cell(monkeypatch, folder):
     """The stages sample and evaluate, with other batches, give the same number."""
     selection = choose(monkeypatch, folder)
-    call(
+    call_with(
         monkeypatch, sample, weights=f"checkpoints/{STEPS[0]:09d}.safetensors", run="r", reference="d",
         checkpoint="last", **SAMPLING, batch_size=7, out_samples="samples.zip", out_grid="grid.png",
     )  # fmt: skip
-    call(
+    call_with(
         monkeypatch, evaluate, images="samples.zip", reference="reference.npz", **{**EXTRACTOR, "batch_size": 5},
         out_evaluation="evaluation.json",
     )  # fmt: skip
@@ -153,7 +154,7 @@ def test_a_release_of_unknown_steps_has_no_step(monkeypatch, folder):
 def test_a_folder_without_checkpoints_is_named(monkeypatch, folder):
     (folder / "empty").mkdir()
     with pytest.raises(UserError, match="empty holds no checkpoint; run the stage weights again"):
-        call(
+        call_with(
             monkeypatch, select, checkpoints="empty", reference_file="reference.npz", **PARAMS,
             out_weights="run/best.safetensors", out_selection="selection.json",
         )  # fmt: skip

@@ -21,7 +21,7 @@ from dctdiff.pipeline.code import code_behind
 from dctdiff.pipeline.errors import UserError
 from dctdiff.stages import weights_trained
 from dctdiff.stages.weights_trained import token_weights, training_labels
-from engines import run
+from engines import call, run
 
 STATISTICS = {
     "space": "dct", "resolution": 8, "block_size": 2, "kept_coefficients": 3, "eta": 240.0,
@@ -120,7 +120,7 @@ def test_published_weights_are_not_trained(folder, monkeypatch):
     release = {f"release.{key}": value for key, value in RELEASE.items()}
     monkeypatch.setattr(sys, "argv", ["stage", *command("r", weights="published", **release)[3:]])
     with pytest.raises(UserError, match="weights is published, but this stage trains"):
-        weights_trained.main()
+        call(weights_trained)
     assert not (folder / "r").exists()
 
 

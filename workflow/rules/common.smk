@@ -1,19 +1,32 @@
 # What the rules share: the validated suite, the arguments of a command, the code behind a stage.
 
 import shlex
+import time
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
 from dctdiff.pipeline.code import check_beside
 from dctdiff.pipeline.errors import UserError
-from dctdiff.params.jobs import CHOOSING, job_code
-from dctdiff.params.suite import dct_spectra, read_params, table_names, validated
+from dctdiff.params.jobs import words_of
+from dctdiff.params.status import settle_times, why_stale
+from dctdiff.params.published import load_published
+from dctdiff.params.suite import (
+    check_published,
+    dct_spectra,
+    read_params,
+    table_names,
+    validated,
+)
+
+PUBLISHED_FILE = "data/published.yaml"
 
 try:
     check_beside(Path.cwd())
     PARAMS = read_params("params.yaml")
-    validated(config, "params.yaml")
+    suite = validated(config).suite
+    PUBLISHED = load_published(PUBLISHED_FILE, suite.published)
+    check_published(suite, PUBLISHED, PUBLISHED_FILE)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -23,9 +36,16 @@ if config != PARAMS:
     )
 
 SUITE = config["suite"]
+PLAN = "results/plan.json"
+MARKER = ".cache/stale"
+if workflow.is_main_process:
+    settle_times(SUITE)
+    Path(MARKER).parent.mkdir(exist_ok=True)
+    # Another content each time: of a file that it has seen before Snakemake would disregard the time.
+    Path(MARKER).write_text(str(time.time_ns()))
 TABLES = expand(
     "results/tables/{table}.{format}",
-    table=table_names(SUITE),
+    table=table_names({**SUITE, "published": PUBLISHED.model_dump(exclude_none=True)}),
     format=["csv", "md", "tex"],
 )
 
@@ -40,30 +60,28 @@ wildcard_constraints:
     cell=r"[a-z0-9_-]+",
 
 
-def arguments(params_slice, prefix=""):
-    """A slice as flags, written as DVC writes `${slice}` in a command."""
-    words = []
-    for key, value in params_slice.items():
-        if isinstance(value, dict):
-            words.append(arguments(value, f"{prefix}{key}."))
-        elif isinstance(value, bool):
-            words += [f"--{prefix}{key}"] if value else []
-        else:
-            values = value if isinstance(value, list) else [value]
-            words.append(f"--{prefix}{key}")
-            words += [shlex.quote(v) if isinstance(v, str) else str(v) for v in values]
-    return " ".join(words)
+def arguments(stage):
+    """Params function: the slices of params.yaml that a job is given, as flags."""
+
+    def write(wildcards):
+        return shlex.join(words_of(SUITE, stage, *wildcards))
+
+    return write
 
 
-def code(stage):
-    """Params function: digest of the code behind a job; an edit that changes it reruns the job."""
-    if stage not in CHOOSING:
-        return job_code(SUITE, stage)
+def stale(stage):
+    """Input function: a file newer than all results if those of a job are not of the params, code and inputs of now.
 
-    def of_job(wildcards):
-        return job_code(SUITE, stage, *wildcards)
+    The records of the jobs say so, and the times of files are made to agree with them. In the default
+    profile times are all that Snakemake looks at.
+    """
 
-    return of_job
+    def marker(wildcards):
+        if not workflow.is_main_process:
+            return []
+        return [MARKER] if why_stale(SUITE, stage, *wildcards) else []
+
+    return marker
 
 
 def section(name, wildcard):
@@ -91,15 +109,6 @@ spectrum_slice = section("spectra", "spectrum")
 run_slice = section("runs", "run")
 selection_slice = section("selections", "run")
 cell_slice = section("cells", "cell")
-
-
-def written(select):
-    """Params function: the slice that `select` gives, as flags."""
-
-    def write(wildcards):
-        return arguments(select(wildcards))
-
-    return write
 
 
 def training_images(select):

@@ -1,46 +1,25 @@
 # From params.yaml to images, statistics and references.
 
 
-rule validate:
-    output:
-        valid="results/params.valid",
-        record="results/records/validate.json",
-    params:
-        code=code("validate"),
-        suite=SUITE,
-    shell:
-        "python -m dctdiff.stages.validate --params params.yaml --out_valid {output.valid}"
-        " --out_record {output.record}"
-
-
 rule plan:
+    input:
+        stale=stale("plan"),
     output:
         plan="results/plan.json",
         record="results/records/plan.json",
-    params:
-        code=code("plan"),
-        datasets=SUITE["datasets"],
-        codecs=SUITE["codecs"],
-        truncations=SUITE["truncations"],
-        upsamplings=SUITE["upsamplings"],
-        spectra=SUITE["spectra"],
-        runs=SUITE["runs"],
-        selections=SUITE["selections"],
-        cells=SUITE["cells"],
-        published=SUITE["published"],
     shell:
         "python -m dctdiff.stages.plan --params params.yaml --out_plan {output.plan}"
         " --out_record {output.record}"
 
 
 rule download:
+    input:
+        stale=stale("download"),
     output:
         source="data/{dataset}/source.zip",
         record="results/records/download/{dataset}.json",
     params:
-        code=code("download"),
-        download=dataset_slice("download"),
-        arguments=written(dataset_slice("download")),
+        arguments=arguments("download"),
     shell:
         "python -m dctdiff.stages.download {params.arguments} --out_source {output.source}"
         " --out_record {output.record}"
@@ -49,6 +28,7 @@ rule download:
 rule crop:
     input:
         source="data/{dataset}/source.zip",
+        stale=stale("crop"),
     output:
         train="data/{dataset}/train.zip",
         heldout="data/{dataset}/heldout.zip",
@@ -56,9 +36,7 @@ rule crop:
         record="results/records/crop/{dataset}.json",
     priority: 10
     params:
-        code=code("crop"),
-        crop=dataset_slice("crop"),
-        arguments=written(dataset_slice("crop")),
+        arguments=arguments("crop"),
     shell:
         "python -m dctdiff.stages.crop --source {input.source} {params.arguments}"
         " --out_train {output.train} --out_heldout {output.heldout} --out_grid {output.grid}"
@@ -68,12 +46,11 @@ rule crop:
 rule pack:
     input:
         images="data/{dataset}/train.zip",
+        stale=stale("pack"),
     output:
         pixels="data/{dataset}/train.npy",
         record="results/records/pack/{dataset}.json",
     priority: 10
-    params:
-        code=code("pack"),
     shell:
         "python -m dctdiff.stages.pack --images {input.images} --out_pixels {output.pixels}"
         " --out_record {output.record}"
@@ -82,14 +59,13 @@ rule pack:
 rule statistics:
     input:
         images=training_images(codec_slice),
+        stale=stale("statistics"),
     output:
         statistics="results/statistics/codecs/{codec}.json",
         record="results/records/statistics/{codec}.json",
     priority: 10
     params:
-        code=code("statistics"),
-        codec=codec_slice,
-        arguments=written(codec_slice),
+        arguments=arguments("statistics"),
     shell:
         "python -m dctdiff.stages.statistics --images {input.images} {params.arguments}"
         " --out_statistics {output.statistics}"
@@ -100,13 +76,12 @@ rule spectrum:
     input:
         images=training_images(spectrum_slice),
         statistics=codec_statistics(spectrum_slice),
+        stale=stale("spectrum"),
     output:
         spectrum="results/statistics/spectra/{spectrum}.json",
         record="results/records/spectrum/{spectrum}.json",
     params:
-        code=code("spectrum"),
-        spectrum=spectrum_slice,
-        arguments=written(spectrum_slice),
+        arguments=arguments("spectrum"),
     shell:
         "python -m dctdiff.stages.spectrum --images {input.images} --statistics {input.statistics}"
         " {params.arguments} --out_spectrum {output.spectrum}"
@@ -116,16 +91,13 @@ rule spectrum:
 rule reference:
     input:
         images=reference_images,
+        stale=stale("reference"),
     output:
         reference="data/{dataset}/reference.npz",
         record="results/records/reference/{dataset}.json",
     params:
-        code=code("reference"),
-        reference=dataset_slice("reference"),
-        extractor=SUITE["extractor"],
-        arguments=written(dataset_slice("reference")),
-        extractor_arguments=arguments(SUITE["extractor"]),
+        arguments=arguments("reference"),
     shell:
         "python -m dctdiff.stages.reference --images data/{wildcards.dataset}/train.zip {params.arguments}"
-        " {params.extractor_arguments} --out_reference {output.reference}"
+        " --out_reference {output.reference}"
         " --out_record {output.record}"

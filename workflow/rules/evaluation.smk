@@ -6,13 +6,12 @@ rule round_trip:
     input:
         images=heldout_images,
         statistics="results/statistics/codecs/{codec}.json",
+        stale=stale("round_trip"),
     output:
         images="results/round_trip/{codec}.zip",
         record="results/records/round_trip/{codec}.json",
     params:
-        code=code("round_trip"),
-        round_trip=SUITE["round_trip"],
-        arguments=arguments(SUITE["round_trip"]),
+        arguments=arguments("round_trip"),
     shell:
         "python -m dctdiff.stages.round_trip --images {input.images} --statistics {input.statistics}"
         " {params.arguments} --out_images {output.images}"
@@ -23,13 +22,12 @@ rule evaluate_heldout:
     input:
         images="data/{dataset}/heldout.zip",
         reference="data/{dataset}/reference.npz",
+        stale=stale("evaluate_heldout"),
     output:
         evaluation="results/evaluations/heldout/{dataset}.json",
         record="results/records/evaluate_heldout/{dataset}.json",
     params:
-        code=code("evaluate_heldout"),
-        extractor=SUITE["extractor"],
-        arguments=arguments(SUITE["extractor"]),
+        arguments=arguments("evaluate_heldout"),
     shell:
         "python -m dctdiff.stages.evaluate --images {input.images} --reference {input.reference}"
         " {params.arguments} --out_evaluation {output.evaluation}"
@@ -40,6 +38,7 @@ use rule evaluate_heldout as evaluate_round_trip with:
     input:
         images="results/round_trip/{codec}.zip",
         reference=reference_of(codec_slice, "dataset"),
+        stale=stale("evaluate_round_trip"),
     output:
         evaluation="results/evaluations/round_trip/{codec}.json",
         record="results/records/evaluate_round_trip/{codec}.json",
@@ -49,6 +48,7 @@ use rule evaluate_heldout as evaluate with:
     input:
         images="results/samples/{cell}.zip",
         reference=reference_of(cell_slice, "reference"),
+        stale=stale("evaluate"),
     output:
         evaluation="results/evaluations/cells/{cell}.json",
         record="results/records/evaluate/{cell}.json",
@@ -57,36 +57,30 @@ use rule evaluate_heldout as evaluate with:
 rule truncation:
     input:
         images=training_images(truncation_slice),
+        stale=stale("truncation"),
     output:
         truncation="results/evaluations/truncations/{truncation}.json",
         grid="results/grids/truncations/{truncation}.png",
         record="results/records/truncation/{truncation}.json",
     params:
-        code=code("truncation"),
-        truncation=truncation_slice,
-        extractor=SUITE["extractor"],
-        arguments=written(truncation_slice),
-        extractor_arguments=arguments(SUITE["extractor"]),
+        arguments=arguments("truncation"),
     shell:
         "python -m dctdiff.stages.truncation --images {input.images} {params.arguments}"
-        " {params.extractor_arguments} --out_truncation {output.truncation} --out_grid {output.grid}"
+        " --out_truncation {output.truncation} --out_grid {output.grid}"
         " --out_record {output.record}"
 
 
 rule upsampling:
     input:
         images=training_images(upsampling_slice),
+        stale=stale("upsampling"),
     output:
         upsampling="results/evaluations/upsamplings/{upsampling}.json",
         grid="results/grids/upsamplings/{upsampling}.png",
         record="results/records/upsampling/{upsampling}.json",
     params:
-        code=code("upsampling"),
-        upsampling=upsampling_slice,
-        extractor=SUITE["extractor"],
-        arguments=written(upsampling_slice),
-        extractor_arguments=arguments(SUITE["extractor"]),
+        arguments=arguments("upsampling"),
     shell:
         "python -m dctdiff.stages.upsampling --images {input.images} {params.arguments}"
-        " {params.extractor_arguments} --out_upsampling {output.upsampling} --out_grid {output.grid}"
+        " --out_upsampling {output.upsampling} --out_grid {output.grid}"
         " --out_record {output.record}"

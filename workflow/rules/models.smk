@@ -6,6 +6,7 @@ rule weights:
         images=weights_images,
         pixels=weights_pixels,
         statistics=weights_statistics,
+        stale=stale("weights"),
     output:
         weights="results/runs/{run}/last.safetensors",
         checkpoints=directory("results/runs/{run}/checkpoints"),
@@ -13,13 +14,11 @@ rule weights:
         record="results/records/weights/{run}.json",
     priority: 10
     params:
-        code=code("weights"),
-        run=run_slice,
         module=weights_module,
         images=run_images,
         pixels=run_pixels,
         statistics=run_statistics,
-        arguments=written(run_slice),
+        arguments=arguments("weights"),
     shell:
         "python -m dctdiff.stages.{params.module} --images {params.images} --pixels {params.pixels}"
         " --statistics {params.statistics} {params.arguments} --out_weights {output.weights} --out_checkpoints {output.checkpoints}"
@@ -31,20 +30,17 @@ rule select:
     input:
         checkpoints="results/runs/{run}/checkpoints",
         reference=reference_of(selection_slice, "reference"),
+        stale=stale("select"),
     output:
         weights="results/runs/{run}/best.safetensors",
         selection="results/evaluations/selections/{run}.json",
         record="results/records/select/{run}.json",
     priority: 10
     params:
-        code=code("select"),
-        selection=selection_slice,
-        extractor=SUITE["extractor"],
-        arguments=written(selection_slice),
-        extractor_arguments=arguments(SUITE["extractor"]),
+        arguments=arguments("select"),
     shell:
         "python -m dctdiff.stages.select --checkpoints {input.checkpoints} --reference_file {input.reference}"
-        " {params.arguments} {params.extractor_arguments}"
+        " {params.arguments}"
         " --out_weights {output.weights} --out_selection {output.selection}"
         " --out_record {output.record}"
 
@@ -52,14 +48,13 @@ rule select:
 rule sample:
     input:
         weights=cell_weights,
+        stale=stale("sample"),
     output:
         samples="results/samples/{cell}.zip",
         grid="results/grids/cells/{cell}.png",
         record="results/records/sample/{cell}.json",
     params:
-        code=code("sample"),
-        cell=cell_slice,
-        arguments=written(cell_slice),
+        arguments=arguments("sample"),
     shell:
         "python -m dctdiff.stages.sample --weights {input.weights} {params.arguments}"
         " --out_samples {output.samples} --out_grid {output.grid}"

@@ -1,6 +1,5 @@
 # Tables, figures and the report.
 
-PLAN = "results/plan.json"
 EVALUATIONS = [
     *expand("results/evaluations/heldout/{dataset}.json", dataset=SUITE["datasets"]),
     *expand("results/evaluations/round_trip/{codec}.json", codec=SUITE["codecs"]),
@@ -33,39 +32,38 @@ FIGURES = [
 rule tables:
     input:
         plan=PLAN,
+        published=PUBLISHED_FILE,
         evaluations=EVALUATIONS,
         statistics=STATISTICS,
         logs=LOGS,
+        stale=stale("tables"),
     output:
         report(TABLES, category="Tables", caption="../report/tables.rst"),
         record="results/records/tables.json",
-    params:
-        code=code("tables"),
     shell:
-        "python -m dctdiff.stages.tables --plan {input.plan} --evaluations results/evaluations"
+        "python -m dctdiff.stages.tables --plan {input.plan} --published {input.published} --evaluations results/evaluations"
         " --statistics results/statistics --logs results/training --out_tables results/tables"
         " --out_record {output.record}"
 
 
 rule report:
     input:
-        template="src/dctdiff/report/page.html.j2",
         plan=PLAN,
+        published=PUBLISHED_FILE,
         tables=TABLES,
         evaluations=EVALUATIONS,
         statistics=STATISTICS,
         logs=LOGS,
         grids=GRIDS,
+        stale=stale("report"),
     output:
         figures=report(FIGURES, category="Figures", caption="../report/figures.rst"),
         report="results/report/index.html",
         record="results/records/report.json",
     params:
-        code=code("report"),
-        report=SUITE["report"],
-        arguments=arguments(SUITE["report"]),
+        arguments=arguments("report"),
     shell:
-        "python -m dctdiff.stages.report --plan {input.plan} --tables results/tables"
+        "python -m dctdiff.stages.report --plan {input.plan} --published {input.published} --tables results/tables"
         " --evaluations results/evaluations --statistics results/statistics --logs results/training"
         " --grids results/grids {params.arguments} --out_figures results/figures"
         " --out_report {output.report}"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from dctdiff.pipeline.files import read_json
-from dctdiff.report.tables import NONE
+from dctdiff.report.tables.fields import NONE
 
 
 def read_results(folder: Path) -> dict[str, dict]:

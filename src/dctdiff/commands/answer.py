@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from dctdiff.models.state import QUESTION, go_on, start_anew
-from dctdiff.pipeline.command import OneLineParser, run_stage
+from dctdiff.pipeline.command import OneLineParser, run_command
 from dctdiff.pipeline.errors import UserError
 
 ANSWERS = {"continue": go_on, "anew": start_anew}
@@ -34,4 +34,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_command(main)

@@ -4,19 +4,22 @@ Not a stage: no result depends on it. ``python -m dctdiff.commands.export --weig
 results/runs/<run>/last.safetensors --out_state_dict <name>.pth``
 """
 
+from argparse import Namespace
+
 import torch
 
 from dctdiff.models.release import write_state_dict
 from dctdiff.models.weights import load_model
-from dctdiff.pipeline.command import parse_command, run_stage
+from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
 
+PATHS = {
+    "weights": "model, safetensors",
+    "out_state_dict": "state dict for the authors' code, .pth",
+}
 
-def main() -> None:
-    paths, _ = parse_command(
-        __doc__,
-        {"weights": "model, safetensors", "out_state_dict": "state dict for the authors' code, .pth"},
-    )
+
+def main(paths: Namespace) -> None:
     network, config = load_model(paths.weights, torch.device("cpu"))
     if config.prediction != "noise":
         raise UserError(f"{paths.weights} predicts the {config.prediction}, which the authors' samplers take for noise")
@@ -24,4 +27,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(main, PATHS)

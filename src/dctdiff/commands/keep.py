@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dctdiff.params.jobs import edited_code
 from dctdiff.params.suite import read_params, validated
-from dctdiff.pipeline.command import OneLineParser, run_stage
+from dctdiff.pipeline.command import OneLineParser, run_command
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import read_json
 from dctdiff.pipeline.kept import FILE, counts_as, read_kept, write_kept
@@ -79,4 +79,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_command(main)

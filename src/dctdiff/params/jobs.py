@@ -3,11 +3,73 @@
 A suite is a dict here, as it stands in params.yaml once it is validated.
 """
 
+from typing import NamedTuple
+
 from dctdiff.pipeline.code import code_behind
 from dctdiff.pipeline.kept import counts_as, read_kept
 
-# Stages whose jobs differ in the code that they use -> the section of the suite that names the jobs.
-CHOOSING = {"weights": "runs", "select": "selections", "sample": "cells"}
+
+class Stage(NamedTuple):
+    section: str | None  # of the suite, whose names its jobs have; None: there is one job
+    slices: tuple[str, ...] = ()  # where the slices stand that a job is given, in the order of its command
+
+
+# In the order of the DAG; {} is the name of the job.
+STAGES = {
+    "plan": Stage(None),
+    "download": Stage("datasets", ("datasets.{}.download",)),
+    "crop": Stage("datasets", ("datasets.{}.crop",)),
+    "pack": Stage("datasets"),
+    "statistics": Stage("codecs", ("codecs.{}",)),
+    "spectrum": Stage("spectra", ("spectra.{}",)),
+    "reference": Stage("datasets", ("datasets.{}.reference", "extractor")),
+    "weights": Stage("runs", ("runs.{}",)),
+    "select": Stage("selections", ("selections.{}", "extractor")),
+    "sample": Stage("cells", ("cells.{}",)),
+    "round_trip": Stage("codecs", ("round_trip",)),
+    "evaluate_heldout": Stage("datasets", ("extractor",)),
+    "evaluate_round_trip": Stage("codecs", ("extractor",)),
+    "evaluate": Stage("cells", ("extractor",)),
+    "truncation": Stage("truncations", ("truncations.{}", "extractor")),
+    "upsampling": Stage("upsamplings", ("upsamplings.{}", "extractor")),
+    "tables": Stage(None),
+    "report": Stage(None, ("report",)),
+}
+# Stages whose jobs differ in the alternatives of the code that they use.
+CHOOSING = ("weights", "select", "sample")
+
+
+def jobs_of(suite: dict) -> list[tuple[str, str | None]]:
+    """Stage and name of every job, in the order of the DAG."""
+    return [
+        (stage, name)
+        for stage, (section, _) in STAGES.items()
+        for name in ([None] if section is None else suite[section])
+    ]
+
+
+def words_of(suite: dict, stage: str, name: str | None = None) -> list[str]:
+    """The slices of a job as words of its command."""
+    return [word for place in STAGES[stage].slices for word in flags(_at(suite, place.split("."), name))]
+
+
+def flags(group: dict, prefix: str = "") -> list[str]:
+    """A slice as flags, as DVC writes ``${slice}`` in a command."""
+    words = []
+    for key, value in group.items():
+        if isinstance(value, dict):
+            words += flags(value, f"{prefix}{key}.")
+        elif isinstance(value, bool):
+            words += [f"--{prefix}{key}"] if value else []
+        else:
+            words += [f"--{prefix}{key}", *map(str, value if isinstance(value, list) else [value])]
+    return words
+
+
+def _at(suite: dict, keys: list[str], name: str | None) -> dict:
+    for key in keys:
+        suite = suite[name if key == "{}" else key]
+    return suite
 
 
 def choices(space: str) -> dict[str, str]:
@@ -26,7 +88,7 @@ def chosen(suite: dict, stage: str, name: str | None = None) -> dict[str, str]:
     """Registry -> the entry that a job uses."""
     if stage not in CHOOSING:
         return {}
-    entry = suite[CHOOSING[stage]][name]
+    entry = suite[STAGES[stage].section][name]
     run = suite["runs"][entry["run"] if stage == "sample" else name]
     samplers = {} if stage == "weights" else {"SAMPLERS": entry["sampler"]}
     return choices(suite["codecs"][run["codec"]]["space"]) | samplers

@@ -1,10 +1,13 @@
-"""Published numbers: what the tables show beside what was reproduced."""
+"""Published numbers: what the tables show beside what was reproduced. They stand in data/published.yaml."""
 
+from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from dctdiff.pipeline.slice import Count, Name, Slice
+from dctdiff.params.document import read_document
+from dctdiff.pipeline.errors import UserError
+from dctdiff.pipeline.slice import Count, Name, Slice, explain
 
 
 class Published(Slice):
@@ -80,3 +83,19 @@ class PublishedNumbers(Slice):
     statistics: dict[Name, PublishedStatistics] = Field({}, description="key of suite.codecs: eta and entropies")
     truncations: dict[Name, Published] = Field({}, description="key of suite.truncations: m*")
     upsamplings: dict[Name, PublishedUpsampling] = Field({}, description="key of suite.upsamplings: distances")
+
+
+FILE = Path("data/published.yaml")
+
+
+def load_published(path: str | Path, group: str | None) -> PublishedNumbers:
+    """The numbers of a group; none without a group. A UserError names the first wrong key."""
+    if group is None:
+        return PublishedNumbers()
+    document = read_document(path)
+    if group not in document:
+        raise UserError(f"{path} has no group {group!r}; it has {', '.join(document)}")
+    try:
+        return PublishedNumbers.model_validate(document[group])
+    except ValidationError as error:
+        raise UserError(f"{path}: {explain(error, prefix=f'{group}.', root=PublishedNumbers)}") from None

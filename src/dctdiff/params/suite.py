@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from dctdiff.params.crop import Crop
+from dctdiff.params.document import read_document
 from dctdiff.params.download import Download
 from dctdiff.params.evaluate import Extractor, Reference
 from dctdiff.params.published import PublishedNumbers
@@ -19,7 +19,6 @@ from dctdiff.params.train import Run
 from dctdiff.params.truncation import Truncation
 from dctdiff.params.upsampling import Upsampling
 from dctdiff.pipeline.errors import UserError
-from dctdiff.pipeline.files import existing_file
 from dctdiff.pipeline.slice import Name, Slice, explain
 
 # In the order of the report; some come with their section. Tables of published distances have
@@ -45,7 +44,7 @@ class Suite(Slice):
     round_trip: RoundTrip = Field(description="floor: held-out images through each codec")
     extractor: Extractor = Field(description="features behind every distance of the suite")
     report: Report = Field(description="look of the report; changes no number")
-    published: PublishedNumbers = Field(description="published numbers; only the tables read them")
+    published: Name | None = Field(None, description="group of data/published.yaml that the tables show beside")
 
     @model_validator(mode="after")
     def references_exist(self):
@@ -65,23 +64,6 @@ class Suite(Slice):
                 check_key(f"{section}.{name}.{key}", getattr(entry, key), getattr(self, target))
         for name in self.selections:
             check_name("selections", name, self.runs)
-        published = self.published
-        for table, rows in published.distances.items():
-            if table in TABLES:
-                raise ValueError(f"published.distances.{table}: this table exists already; choose another name")
-            for index, row in enumerate(rows):
-                if row.cell:
-                    check_key(f"published.distances.{table}.{index}.cell", row.cell, self.cells)
-        for index, row in enumerate(published.costs):
-            if row.run:
-                check_key(f"published.costs.{index}.run", row.run, self.runs)
-        for section, target in (
-            ("statistics", "codecs"),
-            ("truncations", "truncations"),
-            ("upsamplings", "upsamplings"),
-        ):
-            for name in getattr(published, section):
-                check_name(f"published.{section}", name, getattr(self, target))
         return self
 
     @model_validator(mode="after")
@@ -108,14 +90,6 @@ class Suite(Slice):
                     f"selections.{name} has one checkpoint to choose from; give the run candidate_steps below its "
                     f"train_steps {run.train_steps}"
                 )
-        for name, statistics in self.published.statistics.items():
-            expected = (self.codecs[name].block_size or 0) ** 2
-            for key in ("entropy_y", "entropy_cb", "entropy_cr"):
-                found = len(getattr(statistics, key))
-                if found != expected:
-                    raise ValueError(
-                        f"published.statistics.{name}.{key} has {found} values, but should have {expected}"
-                    )
         return self
 
     def _release_fits(self, name: str, run: Run) -> None:
@@ -170,15 +144,59 @@ class Suite(Slice):
             raise ValueError(f"{key} is {needed}, but {name} has only {available} training images")
 
 
+def check_published(suite: Suite, numbers: PublishedNumbers, path: str | Path) -> None:
+    """A UserError unless published numbers are about what the suite has."""
+    try:
+        _check_published(suite, numbers)
+    except ValueError as error:
+        raise UserError(f"{path}: {suite.published}.{error}") from None
+
+
+def _check_published(suite: Suite, published: PublishedNumbers) -> None:
+    for table, rows in published.distances.items():
+        if table in TABLES:
+            raise ValueError(f"distances.{table}: this table exists already; choose another name")
+        for index, row in enumerate(rows):
+            if row.cell:
+                check_key(f"distances.{table}.{index}.cell", row.cell, suite.cells)
+    for index, row in enumerate(published.costs):
+        if row.run:
+            check_key(f"costs.{index}.run", row.run, suite.runs)
+    for section, target in (
+        ("statistics", "codecs"),
+        ("truncations", "truncations"),
+        ("upsamplings", "upsamplings"),
+    ):
+        for name in getattr(published, section):
+            check_name(f"{section}", name, getattr(suite, target))
+    for name, statistics in published.statistics.items():
+        expected = (suite.codecs[name].block_size or 0) ** 2
+        for key in ("entropy_y", "entropy_cb", "entropy_cr"):
+            found = len(getattr(statistics, key))
+            if found != expected:
+                raise ValueError(f"statistics.{name}.{key} has {found} values, but should have {expected}")
+
+
+PLANNED = {
+    "datasets", "codecs", "truncations", "upsamplings", "spectra", "runs", "selections", "cells", "published",
+}  # fmt: skip
+
+
+def planned(suite: Suite) -> dict:
+    """What the plan holds: all that tables and report show, in their order."""
+    return suite.model_dump(exclude_none=True, include=PLANNED)
+
+
 def table_names(suite: dict) -> list[str]:
-    """The tables of a suite, as a dict, in the order of the report."""
+    """The tables of a suite, a dict with the published numbers themselves, in the order of the report."""
     absent = {name for name in ("truncation", "upsampling") if not suite[f"{name}s"]}
     if not suite["selections"]:
         absent.add("checkpoints")
-    if not suite["published"].get("costs"):
+    published = suite.get("published") or {}
+    if not published.get("costs"):
         absent.add("costs")
     first, *rest = [name for name in TABLES if name not in absent]
-    return [first, *suite["published"].get("distances", {}), *rest]
+    return [first, *published.get("distances", {}), *rest]
 
 
 def dct_spectra(suite: dict) -> list[str]:
@@ -202,20 +220,6 @@ class Params(Slice):
     suite: Suite = Field(description="the suite to run, as an alias: *demo")
 
 
-class UniqueKeyLoader(yaml.SafeLoader):
-    """YAML in which a repeated key is an error: the second would silently win."""
-
-    def construct_mapping(self, node, deep=False):
-        seen = set()
-        for key, _ in node.value:
-            if key.tag != "tag:yaml.org,2002:merge" and isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    problem = f"the key {key.value} stands here twice; remove one"
-                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
 def load_suite(path: str | Path) -> Suite:
     """The suite of a params.yaml, validated; a UserError names the first wrong key."""
     return validated(read_params(path), str(path)).suite
@@ -223,16 +227,10 @@ def load_suite(path: str | Path) -> Suite:
 
 def read_params(path: str | Path) -> dict:
     """The whole document, not yet validated."""
-    try:
-        document = yaml.load(existing_file(path).read_text(encoding="utf-8"), UniqueKeyLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: {' '.join(str(error).split())}") from None
-    if not isinstance(document, dict):
-        raise UserError(f"{path} should hold the keys suites and suite, but found {document!r}")
-    return document
+    return read_document(path)
 
 
-def validated(document: dict, path: str) -> Params:
+def validated(document: dict, path: str = "params.yaml") -> Params:
     try:
         return Params.model_validate(document)
     except ValidationError as error:

@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
 from typing import get_args, get_origin
@@ -16,13 +17,13 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from dctdiff.pipeline.code import check_beside, code_behind
+from dctdiff.pipeline.digests import digests
 from dctdiff.pipeline.errors import ERROR_FILE, UserError
 from dctdiff.pipeline.launch import process_rank
-from dctdiff.pipeline.record import write_record
+from dctdiff.pipeline.record import Used, write_record
 from dctdiff.pipeline.slice import explain, without_none
 
 NULL = "None"  # how both engines write the null of a params.yaml
-RECORD = "--out_record"
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -30,14 +31,22 @@ class OneLineParser(argparse.ArgumentParser):
         raise UserError(f"{message}; see --help")
 
 
-def parse_command(
-    description: str, paths: dict[str, str], slice_type: type[BaseModel] | None = None
-) -> tuple[argparse.Namespace, BaseModel | None]:
+@dataclass(frozen=True)
+class Command:
+    """A command line, taken apart."""
+
+    paths: argparse.Namespace  # name -> path
+    params: BaseModel | None  # the slice, validated
+    words: list[str]  # of the params, as they came
+    record: str | None  # where the record of the job goes
+
+
+def parse_command(description: str, paths: dict[str, str], slice_type: type[BaseModel] | None = None) -> Command:
     """Parse ``sys.argv`` into paths (name -> help) and the validated slice."""
     parser = OneLineParser(description=description.splitlines()[0], allow_abbrev=False)
     for name, text in paths.items():
         parser.add_argument(f"--{name}", required=True, metavar="PATH", help=text)
-    parser.add_argument(RECORD, metavar="PATH", default=argparse.SUPPRESS, help="record of the job, JSON")
+    parser.add_argument("--out_record", metavar="PATH", help="record of the job, JSON")
     flags = list(_flags(slice_type)) if slice_type else []
     for name, field, required in flags:
         shared = {"required": required, "default": argparse.SUPPRESS, "help": field.description}
@@ -48,14 +57,29 @@ def parse_command(
         parser.add_argument(f"--{name}", metavar="VALUE", **nargs, **shared)
     arguments = vars(parser.parse_args())
     given = {name: arguments.pop(name) for name, _, _ in flags if name in arguments}
+    record = arguments.pop("out_record")
+    words = _without_paths(sys.argv[1:], {*paths, "out_record"})
+    namespace = argparse.Namespace(**arguments)
     if slice_type is None:
-        return argparse.Namespace(**arguments), None
+        return Command(namespace, None, words, record)
     nullable = {name for name, field, _ in flags if _is_nullable(field.annotation)}
     values = {name: None if name in nullable and value == NULL else value for name, value in given.items()}
     try:
-        return argparse.Namespace(**arguments), slice_type.model_validate(_nested(values), strict=False)
+        return Command(namespace, slice_type.model_validate(_nested(values), strict=False), words, record)
     except ValidationError as error:
         raise UserError(explain(error, prefix="--")) from None
+
+
+def _without_paths(words: list[str], names: set[str]) -> list[str]:
+    """The words of a command line but for ``--name value`` of some names."""
+    flags = {f"--{name}" for name in names}
+    kept, rest = [], iter(words)
+    for word in rest:
+        if word in flags:
+            next(rest)
+        elif word.partition("=")[0] not in flags:
+            kept.append(word)
+    return kept
 
 
 def _flags(model: type[BaseModel], prefix: str = "", required: bool = True) -> Iterator[tuple[str, FieldInfo, bool]]:
@@ -88,31 +112,38 @@ def _is_nullable(annotation) -> bool:
     return NoneType in get_args(annotation)
 
 
-def run_stage(main: Callable[[], dict[str, str] | None]) -> None:
-    """Call ``main``; a UserError ends the process with one line and status 1.
+def run_stage(
+    main: Callable[..., Used | None], paths: dict[str, str], slice_type: type[BaseModel] | None = None
+) -> None:
+    """Run ``main(paths[, params])`` on the command line, and leave the record of the job (``--out_record``)."""
 
-    ``main`` may return which entries of registries it used; with ``--out_record`` the record of the
-    job is written at the end, by the first of its processes.
-    """
-    started = time.monotonic()
-    try:
+    def run() -> None:
+        started = time.monotonic()
         check_beside(Path.cwd())
-        module, record = main.__globals__["__spec__"].name, _record_path()
-        if record:
-            code_behind(f"{module}.main")  # reads the code that runs, before anyone edits it
-        entries = main() or {}
-        if record and process_rank() == 0:
-            code = code_behind(f"{module}.main", entries)
-            write_record(record, module, sys.argv[1:], code, time.monotonic() - started)
+        spec = main.__globals__
+        command = parse_command(spec["__doc__"], paths, slice_type)
+        named, function = vars(command.paths), f"{spec['__spec__'].name}.main"
+        records = command.record is not None and process_rank() == 0
+        if records:
+            code_behind(function)  # reads the code that runs, before anyone edits it
+            inputs = digests(path for name, path in named.items() if not name.startswith("out_"))
+        used = main(*[part for part in (command.paths, command.params) if part is not None]) or Used()
+        if records:
+            outputs = digests(path for name, path in named.items() if name.startswith("out_"))
+            files = {"inputs": inputs | digests(used.files), "outputs": outputs}
+            code, seconds = code_behind(function, used.entries), time.monotonic() - started
+            write_record(command.record, spec["__spec__"].name, command.words, files, code, seconds)
+
+    run_command(run)
+
+
+def run_command(main: Callable[[], None]) -> None:
+    """Call ``main``; a UserError ends the process with one line and status 1."""
+    try:
+        main()
     except UserError as error:
         if ERROR_FILE not in os.environ:
             sys.exit(f"error: {error}")
         with open(os.environ[ERROR_FILE], "a", encoding="utf-8") as file:
             file.write(f"{error}\n")
         sys.exit(1)
-
-
-def _record_path() -> str | None:
-    parser = OneLineParser(add_help=False, allow_abbrev=False)
-    parser.add_argument(RECORD)
-    return parser.parse_known_args()[0].out_record

@@ -3,6 +3,7 @@
 import datetime
 import platform
 import subprocess
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dctdiff.pipeline.files import write_json
@@ -11,13 +12,28 @@ from dctdiff.pipeline.kept import counts_as, read_kept
 FOLDER = Path("results/records")  # <stage>/<name>.json, or <stage>.json of a stage with one job
 
 
-def write_record(path: str | Path, module: str, arguments: list[str], code: str, seconds: float) -> None:
-    """``code``: digest of the code that ran."""
+@dataclass(frozen=True)
+class Used:
+    """What a job used that its command does not name as a path or cannot know."""
+
+    entries: dict[str, str] = field(default_factory=dict)  # of registries (``dctdiff.pipeline.code``)
+    files: tuple[str | Path, ...] = ()  # that its params name
+
+
+def record_path(stage: str, name: str | None = None) -> Path:
+    return FOLDER / (f"{stage}/{name}.json" if name else f"{stage}.json")
+
+
+def write_record(
+    path: str | Path, module: str, params: list[str], files: dict[str, dict[str, str]], code: str, seconds: float
+) -> None:
+    """``params``: words of the command without paths; ``files``: digests of inputs and outputs; ``code``: digest."""
     write_json(
         path,
         {
             "module": module,
-            "arguments": arguments,
+            "params": params,
+            **files,
             "code": counts_as(code, read_kept()),
             "code_that_ran": code,
             "commit": commit(),

@@ -5,27 +5,29 @@ these files: an edit reruns just the jobs whose numbers it can change, and a com
 """
 
 import shutil
+from argparse import Namespace
 from pathlib import Path
 
-from dctdiff.params.jobs import CHOOSING, job_code
+from dctdiff.params.jobs import CHOOSING, STAGES, job_code, module_of
 from dctdiff.params.suite import read_params
-from dctdiff.pipeline.command import parse_command, run_stage
+from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.files import write_text
 
-STAGES = Path(__file__).parent
+PATHS = {
+    "params": "params.yaml",
+    "out_code": "folder of the digests",
+}
 
 
 def digests(suite: dict) -> dict[str, str]:
     """Name of a file -> digest."""
-    stages = [path.stem for path in STAGES.glob("*.py") if not path.stem.startswith(("__", "code", "weights_"))]
-    found = {stage: job_code(suite, stage) for stage in stages if stage not in CHOOSING}
-    for stage, section in CHOOSING.items():
-        found |= {f"{stage}/{name}": job_code(suite, stage, name) for name in suite[section]}
+    found = {module_of(suite, stage): job_code(suite, stage) for stage in STAGES if stage not in CHOOSING}
+    for stage in CHOOSING:
+        found |= {f"{stage}/{name}": job_code(suite, stage, name) for name in suite[STAGES[stage].section]}
     return found
 
 
-def main() -> None:
-    paths, _ = parse_command(__doc__, {"params": "params.yaml", "out_code": "folder of the digests"})
+def main(paths: Namespace) -> None:
     folder = Path(paths.out_code)
     shutil.rmtree(folder, ignore_errors=True)
     for name, digest in digests(read_params(paths.params)["suite"]).items():
@@ -33,4 +35,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(main, PATHS)

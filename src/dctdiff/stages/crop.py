@@ -1,6 +1,7 @@
 """Turn the downloaded images into training and held-out images of one size."""
 
 import zipfile
+from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
@@ -10,9 +11,16 @@ from PIL import Image
 from dctdiff.data.archive import decode_image, encode_jpeg, open_archive, read_entries, write_archive, write_grid
 from dctdiff.data.cropping import box_crop, random_crop
 from dctdiff.params.crop import Crop
-from dctdiff.pipeline.command import parse_command, run_stage
+from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.progress import progress
+
+PATHS = {
+    "source": "archive of the download stage",
+    "out_train": "archive of the training images",
+    "out_heldout": "archive of the held-out images",
+    "out_grid": "picture of some training images",
+}
 
 JPEG_START = b"\xff\xd8\xff"
 JPEG_SUFFIXES = (".jpg", ".jpeg")
@@ -90,17 +98,7 @@ def whole_images(source: str, names: list[str], crop: Crop) -> Iterator[tuple[st
             bar.update()
 
 
-def main() -> None:
-    paths, crop = parse_command(
-        __doc__,
-        {
-            "source": "archive of the download stage",
-            "out_train": "archive of the training images",
-            "out_heldout": "archive of the held-out images",
-            "out_grid": "picture of some training images",
-        },
-        Crop,
-    )
+def main(paths: Namespace, crop: Crop) -> None:
     record = {"stage": "crop", **crop.model_dump(exclude_none=True)}
     if crop.method == "random":
         first, end = crop.n_train, crop.n_train + crop.n_heldout
@@ -116,4 +114,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(main, PATHS, Crop)

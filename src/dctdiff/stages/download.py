@@ -3,6 +3,7 @@
 The archive holds ``train/...`` and, if the source has its own split, ``heldout/...``.
 """
 
+from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,20 @@ from dctdiff.data.fetching import RENEW, Remote, obtain
 from dctdiff.data.photographs import read_photographs
 from dctdiff.data.sources import AGAIN, Wanted, check, read_files
 from dctdiff.params.download import Download
-from dctdiff.pipeline.command import parse_command, run_stage
+from dctdiff.pipeline.command import run_stage
+from dctdiff.pipeline.record import Used
+
+PATHS = {
+    "out_source": "archive of the untouched images",
+}
+
+
+def sources(download: Download) -> tuple[Path, ...]:
+    """The archives and folders that are read, where they lie."""
+    addresses = [*(download.train or []), *(download.heldout or [])]
+    if download.source == "files":
+        return tuple(map(Path, addresses))
+    return tuple(Remote(download.source, address, download.filename).target for address in addresses)
 
 
 def place_of(download: Download, address: str, digests: dict[str, str]) -> Path:
@@ -40,11 +54,11 @@ def entries(download: Download) -> Iterator[tuple[str, bytes]]:
             yield f"{wanted.split}/{name}", content
 
 
-def main() -> None:
-    paths, download = parse_command(__doc__, {"out_source": "archive of the untouched images"}, Download)
+def main(paths: Namespace, download: Download) -> Used:
     record = {"stage": "download", **download.model_dump(exclude_none=True)}
     write_archive(paths.out_source, entries(download), record)
+    return Used(files=sources(download))
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(main, PATHS, Download)

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import zipfile
+from argparse import Namespace
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,10 +16,16 @@ from dctdiff.metrics.kid import kernel_distance
 from dctdiff.metrics.precision_recall import NEIGHBOURS, precision_recall
 from dctdiff.params.evaluate import Extractor
 from dctdiff.pipeline import hardware
-from dctdiff.pipeline.command import parse_command, run_stage
+from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import existing_file, sha256, write_json
 from dctdiff.pipeline.progress import progress
+
+PATHS = {
+    "images": "archive of the images",
+    "reference": "npz of the reference stage",
+    "out_evaluation": "values and protocol, JSON",
+}
 
 
 def load_reference(path: str) -> tuple[Gaussian, dict]:
@@ -56,16 +63,7 @@ def compare(features: np.ndarray, reference: np.ndarray | None, device: torch.de
     return {**values, "compared": {"images": len(features), "reference": len(reference)}}
 
 
-def main() -> None:
-    paths, params = parse_command(
-        __doc__,
-        {
-            "images": "archive of the images",
-            "reference": "npz of the reference stage",
-            "out_evaluation": "values and protocol, JSON",
-        },
-        Extractor,
-    )
+def main(paths: Namespace, params: Extractor) -> None:
     device = hardware.default_device()
     reference, protocol = load_reference(paths.reference)
     extractor = load_extractor(params.extractor, params.feature_resolution, device)
@@ -92,4 +90,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(main, PATHS, Extractor)

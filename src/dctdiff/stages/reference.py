@@ -5,6 +5,7 @@ With ``file`` the fit is not made but read: published statistics, in the form of
 
 import json
 import zipfile
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,16 @@ from dctdiff.metrics.features import MAX_COMPARED, Extractor, evenly_spaced, loa
 from dctdiff.metrics.frechet import Gaussian, Moments
 from dctdiff.params.evaluate import ReferenceSet
 from dctdiff.pipeline import hardware
-from dctdiff.pipeline.command import parse_command, run_stage
+from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import replacing, sha256
 from dctdiff.pipeline.progress import progress
+from dctdiff.pipeline.record import Used
+
+PATHS = {
+    "images": "archive of the training images; not read if file is given",
+    "out_reference": "mean, covariance and features, npz",
+}
 
 SYMMETRY = 1e-6  # how far from symmetric a covariance may be, in terms of its largest entry
 FID_STATS = "the folder fid_stats (https://drive.google.com/drive/folders/1WvLoI73O1HXyleg2jWzginlFJ5eJ_s-b)"
@@ -83,15 +90,7 @@ def check_statistics(path: str, mean: np.ndarray, covariance: np.ndarray, extrac
         raise UserError(f"{path}: sigma is not a covariance (symmetric, no negative variance); download it again")
 
 
-def main() -> None:
-    paths, params = parse_command(
-        __doc__,
-        {
-            "images": "archive of the training images; not read if file is given",
-            "out_reference": "mean, covariance and features, npz",
-        },
-        ReferenceSet,
-    )
+def main(paths: Namespace, params: ReferenceSet) -> Used:
     extractor = load_extractor(params.extractor, params.feature_resolution, hardware.default_device())
     if params.file:
         gaussian, features = published(params.file, params.sha256, extractor), {}
@@ -110,7 +109,8 @@ def main() -> None:
     with replacing(paths.out_reference) as temporary:
         # The names mu and sigma are pytorch-fid's: it can read this file.
         np.savez(temporary, mu=gaussian.mean, sigma=gaussian.covariance, **features, protocol=json.dumps(protocol))
+    return Used(files=(params.file,) if params.file else ())
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(main, PATHS, ReferenceSet)

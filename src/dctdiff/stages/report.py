@@ -1,6 +1,8 @@
 """Draw the figures and write one self-contained HTML report."""
 
 import base64
+import os
+from argparse import Namespace
 from pathlib import Path
 
 import jinja2
@@ -11,8 +13,9 @@ from matplotlib.figure import Figure
 import dctdiff.report
 from dctdiff.params.report import Report
 from dctdiff.params.suite import dct_spectra, table_names
-from dctdiff.pipeline.command import parse_command, run_stage
-from dctdiff.pipeline.files import existing, read_json, replacing, write_text
+from dctdiff.pipeline.command import run_stage
+from dctdiff.pipeline.files import existing, replacing, write_text
+from dctdiff.pipeline.record import Used
 from dctdiff.report.figures import (
     coefficient_distributions,
     distance_against_nfe,
@@ -22,8 +25,20 @@ from dctdiff.report.figures import (
     spectra,
     truncation_curve,
 )
-from dctdiff.report.tables import NONE, NOT_KNOWN, NOT_RUN
-from dctdiff.stages.tables import read_evaluations, read_folder, read_logs
+from dctdiff.report.tables.fields import NONE, NOT_KNOWN, NOT_RUN
+from dctdiff.stages.tables import read_evaluations, read_folder, read_logs, read_plan
+
+PATHS = {
+    "plan": "JSON of the plan stage",
+    "published": "published numbers, YAML",
+    "tables": "folder of tables",
+    "evaluations": "folder of evaluations",
+    "statistics": "folder of statistics",
+    "logs": "folder of training logs",
+    "grids": "folder of the pictures of datasets and samples",
+    "out_figures": "folder of the figures",
+    "out_report": "the report, HTML",
+}
 
 TEMPLATE = Path(dctdiff.report.__file__).parent / "page.html.j2"
 
@@ -52,22 +67,8 @@ def _is_numeric(fields: pd.Series) -> bool:
     return len(values) > 0 and bool(values.notna().all())
 
 
-def main() -> None:
-    paths, params = parse_command(
-        __doc__,
-        {
-            "plan": "JSON of the plan stage",
-            "tables": "folder of tables",
-            "evaluations": "folder of evaluations",
-            "statistics": "folder of statistics",
-            "logs": "folder of training logs",
-            "grids": "folder of the pictures of datasets and samples",
-            "out_figures": "folder of the figures",
-            "out_report": "the report, HTML",
-        },
-        Report,
-    )
-    plan = read_json(paths.plan)
+def main(paths: Namespace, params: Report) -> Used:
+    plan = read_plan(paths.plan, paths.published)
     evaluations = read_evaluations(paths.evaluations, plan)
     statistics = read_folder(f"{paths.statistics}/codecs", list(plan["codecs"]))
     spectra_of = read_folder(f"{paths.statistics}/spectra", list(plan["spectra"]))
@@ -104,7 +105,8 @@ def main() -> None:
         },
     )
     write_text(paths.out_report, html)
+    return Used(files=(os.path.relpath(TEMPLATE),))
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(main, PATHS, Report)

@@ -1,5 +1,6 @@
 """Send held-out images through a codec and JPEG: the best that samples of it could look like."""
 
+from argparse import Namespace
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -7,11 +8,17 @@ import torch
 
 from dctdiff.data.archive import count_images, encode_jpeg, image_batches, write_archive
 from dctdiff.params.round_trip import RoundTrip
-from dctdiff.pipeline.command import parse_command, run_stage
+from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.files import read_json, sha256
 from dctdiff.pipeline.progress import progress
 from dctdiff.spaces.dct import DCTCodec
 from dctdiff.spaces.pixel import PixelCodec
+
+PATHS = {
+    "images": "archive of the held-out images",
+    "statistics": "statistics of the codec",
+    "out_images": "archive of what comes back",
+}
 
 BATCH_SIZE = 100
 
@@ -35,16 +42,7 @@ def entries(images: str, statistics: dict, jpeg_quality: int) -> Iterator[tuple[
                 bar.update()
 
 
-def main() -> None:
-    paths, params = parse_command(
-        __doc__,
-        {
-            "images": "archive of the held-out images",
-            "statistics": "statistics of the codec",
-            "out_images": "archive of what comes back",
-        },
-        RoundTrip,
-    )
+def main(paths: Namespace, params: RoundTrip) -> None:
     statistics = read_json(paths.statistics)
     # The paper's samples of the two spaces differ in their quality (protocol point 17).
     jpeg_quality = params.pixel_jpeg_quality if statistics["space"] == "pixel" else params.dct_jpeg_quality
@@ -58,4 +56,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(main, PATHS, RoundTrip)

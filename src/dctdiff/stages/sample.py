@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from argparse import Namespace
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,11 +19,18 @@ from dctdiff.models.weights import load_model
 from dctdiff.params.execution import ROUNDING_ONLY
 from dctdiff.params.jobs import choices
 from dctdiff.params.sample import Cell
-from dctdiff.pipeline.command import parse_command, run_stage
+from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import sha256
 from dctdiff.pipeline.launch import relaunch_with
 from dctdiff.pipeline.progress import progress
+from dctdiff.pipeline.record import Used
+
+PATHS = {
+    "weights": "EMA weights, of the run's last step or of its selection",
+    "out_samples": "archive of the images",
+    "out_grid": "picture of some of them",
+}
 
 MODULE = "dctdiff.stages.sample"
 
@@ -66,16 +74,7 @@ def joined(parts: list[Path]) -> Iterator[tuple[str, bytes]]:
         yield from read_entries(part)
 
 
-def main() -> dict[str, str] | None:
-    paths, cell = parse_command(
-        __doc__,
-        {
-            "weights": "EMA weights, of the run's last step or of its selection",
-            "out_samples": "archive of the images",
-            "out_grid": "picture of some of them",
-        },
-        Cell,
-    )
+def main(paths: Namespace, cell: Cell) -> Used | None:
     relaunch_with(cell.processes, MODULE)
     state = PartialState(cpu=not torch.cuda.is_available())
     if state.num_processes != cell.processes:
@@ -108,8 +107,8 @@ def main() -> dict[str, str] | None:
         for part in parts:
             part.unlink()
     write_grid(paths.out_grid, paths.out_samples)
-    return choices(config.space) | {"SAMPLERS": cell.sampler}
+    return Used(choices(config.space) | {"SAMPLERS": cell.sampler})
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(main, PATHS, Cell)

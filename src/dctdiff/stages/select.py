@@ -8,6 +8,7 @@ beside the chosen weights as they come: after a kill, none is computed again.
 import hashlib
 import json
 import shutil
+from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,11 +25,19 @@ from dctdiff.params.jobs import choices
 from dctdiff.params.select import SelectionSet
 from dctdiff.pipeline import hardware
 from dctdiff.pipeline.code import code_behind
-from dctdiff.pipeline.command import parse_command, run_stage
+from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import existing, read_json, replacing, sha256, write_json
 from dctdiff.pipeline.progress import progress
+from dctdiff.pipeline.record import Used
 from dctdiff.stages.evaluate import load_reference
+
+PATHS = {
+    "checkpoints": "folder of the candidates",
+    "reference_file": "npz of the reference stage",
+    "out_weights": "copy of the best of them, safetensors",
+    "out_selection": "their values and the choice, JSON",
+}
 
 # Of the reference its file counts, of mixed_precision what it comes to here.
 NOT_IN_VALUE = ROUNDING_ONLY | {"mixed_precision", "reference", "sample_batch_size", "batch_size"}
@@ -96,17 +105,7 @@ def values_of(digests: dict[Path, str], reference_path: str, params: SelectionSe
     return {path: known[digest] for path, digest in digests.items()}
 
 
-def main() -> dict[str, str]:
-    paths, params = parse_command(
-        __doc__,
-        {
-            "checkpoints": "folder of the candidates",
-            "reference_file": "npz of the reference stage",
-            "out_weights": "copy of the best of them, safetensors",
-            "out_selection": "their values and the choice, JSON",
-        },
-        SelectionSet,
-    )
+def main(paths: Namespace, params: SelectionSet) -> Used:
     steps = candidates_in(paths.checkpoints)
     digests = {path: sha256(path) for path in steps}
     entries = choices(read_config(next(iter(steps))).space) | {"SAMPLERS": params.sampler}
@@ -135,8 +134,8 @@ def main() -> dict[str, str]:
             "protocol": {**protocol, "reference_sha256": sha256(paths.reference_file)},
         },
     )
-    return entries
+    return Used(entries)
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(main, PATHS, SelectionSet)

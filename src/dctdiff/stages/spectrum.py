@@ -1,5 +1,6 @@
 """Measure the power of each frequency of a dataset, clean and along the forward process."""
 
+from argparse import Namespace
 from collections.abc import Iterable
 
 import numpy as np
@@ -10,12 +11,18 @@ from dctdiff.data.archive import count_images, image_batches
 from dctdiff.diffusion.draws import normal_per_image
 from dctdiff.diffusion.schedule import Schedule
 from dctdiff.params.spectrum import Spectrum
-from dctdiff.pipeline.command import parse_command, run_stage
+from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import read_json, sha256, write_json
 from dctdiff.pipeline.progress import progress
 from dctdiff.spaces.colour import ycbcr_planes
 from dctdiff.spaces.dct import DCTCodec
+
+PATHS = {
+    "images": "archive of the training images",
+    "statistics": "statistics of the codec",
+    "out_spectrum": "power spectra and signal-to-noise ratios, JSON",
+}
 
 BATCH_SIZE = 50
 PIXEL_SCALE = 127.5  # pixel diffusion sees values in [-1, 1] (protocol point 7)
@@ -78,16 +85,7 @@ def dct_record(power: CoefficientPower, codec: DCTCodec, params: Spectrum) -> di
     }
 
 
-def main() -> None:
-    paths, params = parse_command(
-        __doc__,
-        {
-            "images": "archive of the training images",
-            "statistics": "statistics of the codec",
-            "out_spectrum": "power spectra and signal-to-noise ratios, JSON",
-        },
-        Spectrum,
-    )
+def main(paths: Namespace, params: Spectrum) -> None:
     statistics = read_json(paths.statistics)
     n_images = count_images(paths.images, params.n_images)
     resolution = next(image_batches(paths.images, 1, 1)).shape[1]
@@ -115,4 +113,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(main, PATHS, Spectrum)

@@ -1,5 +1,6 @@
 """Count the coefficients of a dataset: eta, entropies and histograms of one codec."""
 
+from argparse import Namespace
 from collections.abc import Iterable
 
 import numpy as np
@@ -8,12 +9,17 @@ import torch
 from dctdiff.analysis import statistics
 from dctdiff.data.archive import image_batches
 from dctdiff.params.statistics import Codec
-from dctdiff.pipeline.command import parse_command, run_stage
+from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import sha256, write_json
 from dctdiff.pipeline.progress import progress
 from dctdiff.spaces.dct import DCTCodec
 from dctdiff.spaces.zigzag import zigzag
+
+PATHS = {
+    "images": "archive of the training images",
+    "out_statistics": "statistics, as JSON",
+}
 
 BATCH_SIZE = 500  # images, at most
 BATCH_PIXELS = BATCH_SIZE * 64**2  # at most: large images go in smaller batches
@@ -45,12 +51,7 @@ def count(batches: Iterable[np.ndarray], n_images: int, codec: Codec) -> dict[st
     return counts
 
 
-def main() -> None:
-    paths, codec = parse_command(
-        __doc__,
-        {"images": "archive of the training images", "out_statistics": "statistics, as JSON"},
-        Codec,
-    )
+def main(paths: Namespace, codec: Codec) -> None:
     resolution = next(image_batches(paths.images, 1, codec.n_images)).shape[1]
     if resolution % codec.token_side:
         raise UserError(f"{paths.images}: {resolution} pixels are not divisible by tokens of {codec.token_side}")
@@ -71,4 +72,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(main, PATHS, Codec)

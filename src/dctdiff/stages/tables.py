@@ -4,16 +4,34 @@ What has not run yet is shown as such: ``make tables`` builds them at any time.
 """
 
 import json
+from argparse import Namespace
 from pathlib import Path
 
 import pandas as pd
 
-from dctdiff.pipeline.command import parse_command, run_stage
+from dctdiff.params.published import load_published
+from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import read_json, write_text
-from dctdiff.report.tables import build_tables, to_latex
+from dctdiff.report.tables.latex import to_latex
+from dctdiff.report.tables.suite import build_tables
+
+PATHS = {
+    "plan": "JSON of the plan stage",
+    "published": "published numbers, YAML",
+    "evaluations": "folder of evaluations",
+    "statistics": "folder of statistics",
+    "logs": "folder of training logs",
+    "out_tables": "folder of the tables; tables of another suite in it are removed",
+}
 
 FORMATS = (".csv", ".md", ".tex")
+
+
+def read_plan(plan: str, published: str) -> dict:
+    """The plan with the published numbers of its group in the place of the group's name."""
+    suite = read_json(plan)
+    return suite | {"published": load_published(published, suite.get("published")).model_dump(exclude_none=True)}
 
 
 def read_folder(folder: str, names: list[str]) -> dict[str, dict]:
@@ -54,18 +72,8 @@ def remove_others(folder: Path, names: set[str]) -> None:
             path.unlink()
 
 
-def main() -> None:
-    paths, _ = parse_command(
-        __doc__,
-        {
-            "plan": "JSON of the plan stage",
-            "evaluations": "folder of evaluations",
-            "statistics": "folder of statistics",
-            "logs": "folder of training logs",
-            "out_tables": "folder of the tables; tables of another suite in it are removed",
-        },
-    )
-    plan = read_json(paths.plan)
+def main(paths: Namespace) -> None:
+    plan = read_plan(paths.plan, paths.published)
     statistics = read_folder(f"{paths.statistics}/codecs", list(plan["codecs"]))
     evaluations = read_evaluations(paths.evaluations, plan)
     tables = build_tables(plan, evaluations, statistics, read_logs(paths.logs, plan))
@@ -76,4 +84,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(main, PATHS)

@@ -1,5 +1,6 @@
 """Measure what dropping high frequencies costs: the distance of reconstructions, and m*."""
 
+from argparse import Namespace
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,8 +11,14 @@ from dctdiff.analysis.measurement import measured_distances
 from dctdiff.analysis.truncation import m_star, truncated
 from dctdiff.data.archive import read_images
 from dctdiff.params.truncation import MeasuredTruncation
-from dctdiff.pipeline.command import parse_command, run_stage
+from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.files import replacing, write_json
+
+PATHS = {
+    "images": "archive of the training images",
+    "out_truncation": "distance for each m, and m*, JSON",
+    "out_grid": "picture of some images and their reconstructions",
+}
 
 N_ROWS = 6  # of the picture, beside the originals
 
@@ -28,16 +35,7 @@ def picture_rows(images: np.ndarray, params: MeasuredTruncation) -> dict[str, np
     return rows
 
 
-def main() -> None:
-    paths, params = parse_command(
-        __doc__,
-        {
-            "images": "archive of the training images",
-            "out_truncation": "distance for each m, and m*, JSON",
-            "out_grid": "picture of some images and their reconstructions",
-        },
-        MeasuredTruncation,
-    )
+def main(paths: Namespace, params: MeasuredTruncation) -> None:
 
     def change(images: np.ndarray, device: torch.device) -> Iterator[tuple[int, np.ndarray]]:
         batch = torch.from_numpy(images).to(device)
@@ -60,4 +58,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(main, PATHS, MeasuredTruncation)

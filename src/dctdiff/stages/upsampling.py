@@ -1,5 +1,6 @@
 """Halve images, double them again in several ways, and measure the distance to the originals."""
 
+from argparse import Namespace
 from collections.abc import Iterable
 
 import numpy as np
@@ -10,8 +11,14 @@ from dctdiff.analysis.measurement import measured_distances
 from dctdiff.analysis.upsampling import doubled_by_all, halved
 from dctdiff.data.archive import read_images
 from dctdiff.params.upsampling import MeasuredUpsampling
-from dctdiff.pipeline.command import parse_command, run_stage
+from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.files import replacing, write_json
+
+PATHS = {
+    "images": "archive of the training images",
+    "out_upsampling": "distance of each method, JSON",
+    "out_grid": "picture of some images, halved and doubled again",
+}
 
 LABELS = {"nearest": "nearest", "bicubic": "bicubic", "lanczos": "Lanczos", "dct": "DCT"}
 
@@ -23,16 +30,7 @@ def picture_rows(images: np.ndarray, params: MeasuredUpsampling) -> dict[str, np
     return {"original": images, "halved": small, **results}
 
 
-def main() -> None:
-    paths, params = parse_command(
-        __doc__,
-        {
-            "images": "archive of the training images",
-            "out_upsampling": "distance of each method, JSON",
-            "out_grid": "picture of some images, halved and doubled again",
-        },
-        MeasuredUpsampling,
-    )
+def main(paths: Namespace, params: MeasuredUpsampling) -> None:
 
     def change(images: np.ndarray, device: torch.device) -> Iterable[tuple[str, np.ndarray]]:
         return doubled_by_all(halved(images), params.block_size).items()
@@ -52,4 +50,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(main, PATHS, MeasuredUpsampling)

@@ -4,16 +4,25 @@ Under DVC everything else waits for the marker, whose content never changes: a w
 pipeline before any work, and a right one reruns nothing. Snakemake checks before it plans.
 """
 
-from dctdiff.params.suite import load_suite
-from dctdiff.pipeline.command import parse_command, run_stage
+from argparse import Namespace
+
+from dctdiff.params.published import load_published
+from dctdiff.params.suite import check_published, load_suite
+from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.files import write_text
 
+PATHS = {
+    "params": "params.yaml",
+    "published": "published numbers, YAML",
+    "out_valid": "marker that the params are valid",
+}
 
-def main() -> None:
-    paths, _ = parse_command(__doc__, {"params": "params.yaml", "out_valid": "marker that the params are valid"})
-    load_suite(paths.params)
+
+def main(paths: Namespace) -> None:
+    suite = load_suite(paths.params)
+    check_published(suite, load_published(paths.published, suite.published), paths.published)
     write_text(paths.out_valid, "valid\n")
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(main, PATHS)

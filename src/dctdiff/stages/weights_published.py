@@ -5,6 +5,7 @@ rest of the codec are those of the release.
 """
 
 import json
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,19 @@ from dctdiff.models.weights import save_model, write_checkpoints
 from dctdiff.params.jobs import choices
 from dctdiff.params.release import Release
 from dctdiff.params.train import Run
-from dctdiff.pipeline.command import parse_command, run_stage
+from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import write_text
+from dctdiff.pipeline.record import Used
+
+PATHS = {
+    "images": "archive of the training images; read only if num_classes is set",
+    "pixels": "not read: nothing is trained",
+    "statistics": "not read: the release brings its own scale",
+    "out_weights": "the weights, safetensors",
+    "out_checkpoints": "folder with the same weights: the only candidate of a selection",
+    "out_log": "a line that says where they come from, JSON lines",
+}
 
 UNKNOWN_STEP = 0  # names the checkpoint of a release whose steps are not known
 
@@ -53,19 +64,7 @@ def log_line(run: Run, digest: str) -> str:
     return json.dumps(line) + "\n"
 
 
-def main() -> dict[str, str]:
-    paths, run = parse_command(
-        __doc__,
-        {
-            "images": "archive of the training images; read only if num_classes is set",
-            "pixels": "not read: nothing is trained",
-            "statistics": "not read: the release brings its own scale",
-            "out_weights": "the weights, safetensors",
-            "out_checkpoints": "folder with the same weights: the only candidate of a selection",
-            "out_log": "a line that says where they come from, JSON lines",
-        },
-        Run,
-    )
+def main(paths: Namespace, run: Run) -> Used:
     if run.weights != "published":
         raise UserError(f"weights is {run.weights}, but this stage imports; run dctdiff.stages.weights_{run.weights}")
     digest = check_file(run.release.file, run.release.sha256)
@@ -76,8 +75,8 @@ def main() -> dict[str, str]:
     save_model(paths.out_weights, weights, config)
     write_checkpoints(paths.out_checkpoints, {run.release.train_steps or UNKNOWN_STEP: Path(paths.out_weights)})
     write_text(paths.out_log, log_line(run, digest))
-    return choices(config.space)
+    return Used(choices(config.space), (run.release.file,))
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(main, PATHS, Run)

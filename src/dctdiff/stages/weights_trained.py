@@ -6,6 +6,7 @@ without a change costs seconds.
 """
 
 import signal
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +21,21 @@ from dctdiff.models.training import train
 from dctdiff.models.weights import save_model, write_checkpoints
 from dctdiff.params.jobs import choices
 from dctdiff.params.train import Run
-from dctdiff.pipeline.command import parse_command, run_stage
+from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import read_json, sha256, write_text
 from dctdiff.pipeline.launch import process_rank, relaunch_with
+from dctdiff.pipeline.record import Used
 from dctdiff.spaces.zigzag import zigzag
+
+PATHS = {
+    "images": "archive of the training images; their names tell the classes",
+    "pixels": "the same images, packed",
+    "statistics": "statistics of the codec",
+    "out_weights": "EMA weights after the last step, safetensors",
+    "out_checkpoints": "folder of the EMA weights that a selection may choose from",
+    "out_log": "training log, JSON lines",
+}
 
 MODULE = "dctdiff.stages.weights_trained"
 
@@ -60,19 +71,7 @@ def stop_on_signals():
     return lambda: bool(received)
 
 
-def main() -> dict[str, str]:
-    paths, run = parse_command(
-        __doc__,
-        {
-            "images": "archive of the training images; their names tell the classes",
-            "pixels": "the same images, packed",
-            "statistics": "statistics of the codec",
-            "out_weights": "EMA weights after the last step, safetensors",
-            "out_checkpoints": "folder of the EMA weights that a selection may choose from",
-            "out_log": "training log, JSON lines",
-        },
-        Run,
-    )
+def main(paths: Namespace, run: Run) -> Used:
     if run.weights != "trained":
         raise UserError(f"weights is {run.weights}, but this stage trains; run dctdiff.stages.weights_{run.weights}")
     relaunch_with(run.processes, MODULE)
@@ -91,8 +90,8 @@ def main() -> dict[str, str]:
         save_model(paths.out_weights, ema, config)
         write_checkpoints(paths.out_checkpoints, checkpoints)
         write_text(paths.out_log, "".join(log))
-    return choices(config.space)
+    return Used(choices(config.space))
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(main, PATHS, Run)

@@ -1,0 +1,79 @@
+"""Whether results are those of the params, the code and the inputs of now.
+
+The records of the jobs decide, not times: so results are judged alike whichever engine made them, and
+after a copy, a checkout, a pull or a stash.
+"""
+
+import contextlib
+import os
+import time
+from pathlib import Path
+
+from dctdiff.params.jobs import job_code, jobs_of, words_of
+from dctdiff.params.suite import Suite, planned
+from dctdiff.pipeline.digests import digest
+from dctdiff.pipeline.errors import UserError
+from dctdiff.pipeline.files import read_json
+from dctdiff.pipeline.kept import counts_as, read_kept
+from dctdiff.pipeline.record import record_path
+
+PLAN = "results/plan.json"
+PARAMS = "params.yaml"  # of which a job is given its slices only
+
+
+def why_stale(suite: dict, stage: str, name: str | None = None) -> str | None:
+    """Why the results of a job are not those of now; None if they are.
+
+    A file that is gone is no reason: it is made again if something needs it.
+    """
+    path = record_path(stage, name)
+    if not path.exists():
+        return "no record"
+    try:
+        record = read_json(path)
+        if record["params"] != words_of(suite, stage, name) or (stage == "plan" and not _is_planned(suite)):
+            return "params"
+        if counts_as(record["code"], read_kept()) != job_code(suite, stage, name):
+            return "code"
+        for kind in ("inputs", "outputs"):
+            for file, expected in record[kind].items():
+                if expected is not None and file != PARAMS and digest(file) not in (expected, None):
+                    return f"{file} differs"
+    except (UserError, KeyError, TypeError, AttributeError):
+        return f"{path} is broken"
+    return None
+
+
+def _is_planned(suite: dict) -> bool:
+    """The plan is given no slice, but can be compared with what it should hold."""
+    return read_json(PLAN) == planned(Suite.model_validate(suite))
+
+
+def settle_times(suite: dict) -> None:
+    """Let no result that is of now be older than its inputs.
+
+    Snakemake judges by times, which say nothing after a copy, a checkout, a commit of DVC or a jump of the clock.
+    """
+    now = time.time()
+    for stage, name in jobs_of(suite):
+        if why_stale(suite, stage, name) is None:
+            record = read_json(record_path(stage, name))
+            inputs = [Path(file) for file in record["inputs"] if file != PARAMS]
+            outputs = [Path(file) for file in record["outputs"]] + [record_path(stage, name)]
+            newest = max((_time(file) for file in inputs), default=0.0)
+            for file in outputs:
+                _set_time(file, min(max(_time(file), newest), now))
+
+
+def _time(path: Path) -> float:
+    """Of a folder that of the newest thing in it; 0 if there is nothing."""
+    if not path.exists():
+        return 0.0
+    return max([path.stat().st_mtime, *(inside.stat().st_mtime for inside in path.rglob("*"))])
+
+
+def _set_time(path: Path, seconds: float) -> None:
+    for file in [path, *path.rglob("*")] if path.exists() else []:
+        if file.stat().st_mtime != seconds:
+            with contextlib.suppress(PermissionError):  # only its owner may
+                os.utime(file, (seconds, seconds))

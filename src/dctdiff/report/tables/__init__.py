@@ -1,0 +1,1 @@
+"""Tables: one module per subject; ``suite`` builds all of them."""

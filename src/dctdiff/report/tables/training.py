@@ -1,0 +1,45 @@
+"""Models: what each is and how far its training came."""
+
+import pandas as pd
+
+from dctdiff.models.cost import gmacs, parameters
+from dctdiff.report.tables.fields import NOT_RUN, config_of, number
+
+GMACS_NOTE = "GMACs: linear and convolution layers, per image and network evaluation."
+
+
+def training_table(plan: dict, logs: dict[str, list[dict]]) -> pd.DataFrame:
+    """What each model is and how far its training came."""
+    rows = []
+    for name, run in plan["runs"].items():
+        config = config_of(plan, name)
+        last = logs[name][-1] if name in logs else None
+        rows.append(
+            {
+                "run": name,
+                "codec": run["codec"],
+                "weights": run["weights"],
+                "width": run["embed_dim"],
+                "depth": run["depth"],
+                "parameters (M)": f"{parameters(config) / 1e6:.2f}",
+                "GMACs": f"{gmacs(config):.3f}",
+                "predicts": run["prediction"],
+                "SNR scale": run["snr_scale"],
+                "lr": run["lr"] if run.get("lr_end_step") is None else f"{run['lr']}, falling to 0",
+                "batch": run["batch_size"],
+                "steps": trained_steps(last),
+                "images seen": logged(last, "images", "{}"),
+                "last loss": logged(last, "loss", "{:.4f}"),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def trained_steps(last: dict | None) -> str:
+    """How far a run is, and which of its steps code trained that was changed under way."""
+    steps = logged(last, "step", "{}")
+    return steps if not (last or {}).get("continued") else f"{steps} (other code until {last['continued'][-1]})"
+
+
+def logged(line: dict | None, key: str, pattern: str) -> str:
+    return NOT_RUN if line is None else number(line[key], pattern)
