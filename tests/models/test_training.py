@@ -13,12 +13,12 @@ from dctdiff.models.batches import loaded_batches, training_batch
 from dctdiff.models.config import ModelConfig, model_config
 from dctdiff.models.optimiser import learning_rate
 from dctdiff.models.sampling import image_labels, sample_images
-from dctdiff.models.state import candidates
+from dctdiff.models.state import candidates, states_in
 from dctdiff.models.step import encoded
-from dctdiff.models.training import Interrupted, train
+from dctdiff.models.training import train
 from dctdiff.models.weights import load_model, save_model, write_checkpoints
 from dctdiff.params.train import Run
-from dctdiff.pipeline.errors import UserError
+from dctdiff.pipeline.errors import Interrupted, UserError
 
 CONFIG = ModelConfig(
     space="dct", resolution=8, block_size=2, kept_coefficients=4, eta=240.0,
@@ -191,7 +191,34 @@ def test_a_step_moves_the_embeddings_of_its_labels_only(tmp_path):
 def test_a_broken_temporary_state_is_not_taken(straight, tmp_path):
     with pytest.raises(Interrupted):
         trained(tmp_path, stop_after=6)
-    (tmp_path / ".step-000000011.pt.99.tmp.pt").write_bytes(b"half")
+    (tmp_path / ".step-000000011.tmp").write_bytes(b"half")
+    assert same_run(trained(tmp_path), straight)
+
+
+@pytest.mark.parametrize("damage", ["a flipped bit", "cut", "empty", "junk"])
+def test_a_damaged_state_is_passed_over(straight, tmp_path, capsys, damage):
+    with pytest.raises(Interrupted):
+        trained(tmp_path, stop_after=11)  # after the states of steps 5 and 10
+    first, second = states_in(tmp_path)
+    content = bytearray(second.read_bytes())
+    content[len(content) // 2] ^= 4
+    half = content[: len(content) // 2]
+    second.write_bytes({"a flipped bit": content, "cut": half, "empty": b"", "junk": b"junk"}[damage])
+    assert same_run(trained(tmp_path), straight)
+    assert f"{second} is damaged, and is passed over" in capsys.readouterr().err
+    assert first.name.startswith("step-000000010-") and second.name.startswith("step-000000011-")
+
+
+def test_so_many_states_are_kept(tmp_path):
+    trained(tmp_path, RUN.model_copy(update={"checkpoint_steps": 2, "kept_states": 3}))
+    assert [path.name[:14] for path in states_in(tmp_path)] == [f"step-{step:09d}" for step in (8, 10, 12)]
+
+
+def test_a_state_of_an_earlier_version_is_read(straight, tmp_path):
+    with pytest.raises(Interrupted):
+        trained(tmp_path, stop_after=6)
+    for path in states_in(tmp_path):
+        path.rename(tmp_path / f"{path.name[:14]}.pt")  # without a digest
     assert same_run(trained(tmp_path), straight)
 
 

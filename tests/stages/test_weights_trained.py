@@ -66,22 +66,64 @@ def command(name: str, **changes) -> list[str]:
     return [*words, "--out_log", f"{name}/log.jsonl"]
 
 
-def test_sigterm_saves_the_state_and_the_same_command_goes_on(folder):
-    run(folder, *command("straight"))
-    process = subprocess.Popen([sys.executable, *command("killed")[1:]], cwd=folder, stderr=subprocess.PIPE, text=True)
+def started(folder, name: str, **changes) -> subprocess.Popen:
+    """The stage in a process of its own, once it has logged its first line: it trains."""
+    words = [sys.executable, *command(name, **changes)[1:]]
+    process = subprocess.Popen(words, cwd=folder, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
-        if any(path.read_text() for path in folder.glob("killed/state/*/log.jsonl")):
-            break  # the first line of the log: it trains
+        if any(path.read_text() for path in folder.glob(f"{name}/state/*/log.jsonl")):
+            break
         time.sleep(0.01)
-    process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 1
+    return process
+
+
+@pytest.fixture
+def straight(folder):
+    run(folder, *command("straight"))
+    return (folder / "straight/last.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1", "SIGHUP"])
+def test_a_signal_saves_the_state_and_the_same_command_goes_on(folder, straight, name):
+    process = started(folder, "killed")
+    process.send_signal(signal.Signals[name])
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 75
     assert "error: stopped after step" in errors and "Traceback" not in errors
     assert not (folder / "killed/last.safetensors").exists()
 
     run(folder, *command("killed"))
-    assert (folder / "killed/last.safetensors").read_bytes() == (folder / "straight/last.safetensors").read_bytes()
+    assert (folder / "killed/last.safetensors").read_bytes() == straight
+
+
+def test_two_processes_save_their_state_at_a_signal(folder):
+    """Though the next line of the log is far away."""
+    process = started(folder, "killed", processes=2, train_steps=100_000, log_steps=20)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 75 and "stopped after step" in errors and "Traceback" not in errors
+    assert list(folder.glob("killed/state/*/step-*.pt"))
+
+
+def test_a_second_process_waits_for_an_orphan_of_the_first(folder):
+    orphan = started(folder, "twice", train_steps=100_000)
+    second = subprocess.Popen([sys.executable, *command("twice")[1:]], cwd=folder, stderr=subprocess.PIPE, text=True)
+    said = second.stderr.readline()
+    assert f"twice/state is in use by process {orphan.pid} on" in said and "waits for it" in said
+    second.send_signal(signal.SIGTERM)
+    assert second.wait(timeout=30) == 75
+    orphan.kill()
+    orphan.communicate()
+    assert "waits for it" not in run(folder, *command("twice"))
+
+
+def test_a_killed_process_owns_nothing(folder, straight):
+    process = started(folder, "killed", checkpoint_steps=20)
+    process.kill()
+    process.communicate()
+    assert "waits for it" not in run(folder, *command("killed", checkpoint_steps=20))
+    assert (folder / "killed/last.safetensors").read_bytes() == straight
 
 
 def test_checkpoints_of_a_conditional_run_and_of_the_same_run_lowered(folder):
@@ -137,7 +179,9 @@ def test_two_processes_train_like_one(folder, accumulation_steps):
     run(folder, *two, "--out_record", "two/record.json")
     record = json.loads((folder / "two/record.json").read_text())  # of the job, not of each process
     assert record["code_that_ran"] == code_behind("dctdiff.stages.weights_trained.main", choices("dct"))
-    assert record["arguments"] == [*two[3:], "--out_record", "two/record.json"]
+    assert {"--processes", "2", "--seed"} <= set(record["params"]) and set(record["outputs"]) == {
+        "two/last.safetensors", "two/checkpoints", "two/log.jsonl"
+    }  # fmt: skip
     # Without candidates the last step is the only checkpoint.
     assert [path.name for path in (folder / "two/checkpoints").iterdir()] == ["000000020.safetensors"]
     one, two = load_file(folder / "one/last.safetensors"), load_file(folder / "two/last.safetensors")

@@ -8,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 
 from dctdiff.pipeline.code import check_beside
 from dctdiff.pipeline.errors import UserError
+from dctdiff.pipeline.lock import forget_dead_snakemakes
 from dctdiff.params.jobs import words_of
 from dctdiff.params.status import settle_times, why_stale
 from dctdiff.params.published import load_published
@@ -18,6 +19,9 @@ from dctdiff.params.suite import (
     table_names,
     validated,
 )
+
+if workflow.is_main_process:
+    ALIVE = forget_dead_snakemakes()
 
 PUBLISHED_FILE = "data/published.yaml"
 

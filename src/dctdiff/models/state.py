@@ -8,7 +8,9 @@ without asking, unless they are few: the run stops, and a person chooses between
 
 import hashlib
 import json
+import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,11 +21,12 @@ from dctdiff.models.weights import checkpoint_name, link_or_copy
 from dctdiff.params.train import Run
 from dctdiff.pipeline.code import differences
 from dctdiff.pipeline.errors import UserError
-from dctdiff.pipeline.files import read_json, replacing, write_json
+from dctdiff.pipeline.files import read_json, sha256, write_json
 
 IDENTITY = "identity.json"
 QUESTION = "question.json"  # beside the folders: what a person is to choose
 N_NAMED = 3  # definitions in a message
+DIGITS = 16  # of the SHA-256 of a state in its name
 
 
 def state_folder(root: Path, identity: dict, ask_above_steps: int) -> Path:
@@ -88,7 +91,7 @@ def folders(root: Path) -> Iterator[Path]:
 
 def latest_step(folder: Path) -> int:
     """Of the newest state in a folder; 0 if there is none."""
-    return max((int(path.stem[5:]) for path in folder.glob("step-*.pt")), default=0)
+    return max(map(_step, states_in(folder)), default=0)
 
 
 def _identity(folder: Path) -> dict:
@@ -148,17 +151,47 @@ def candidates(run: Run, folder: Path) -> dict[int, Path]:
     return paths
 
 
-def save_state(folder: Path, state: dict) -> None:
-    """Write the state of ``state["progress"]["step"]``, then remove the older ones."""
-    path = folder / f"step-{state['progress']['step']:09d}.pt"
-    with replacing(path) as temporary:
-        torch.save(state, temporary)
-    for old in folder.glob("step-*.pt"):
-        if old.name < path.name:
+def save_state(folder: Path, state: dict, kept_states: int) -> None:
+    """Write the state of ``state["progress"]["step"]``; of all states the last ``kept_states`` stay.
+
+    Its digest is part of its name: a state with a flipped bit, or without its end, is not gone on from.
+    """
+    name = f"step-{state['progress']['step']:09d}"
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f".{name}.tmp"
+    torch.save(state, temporary)
+    with open(temporary, "rb+") as file:
+        os.fsync(file.fileno())
+    path = folder / f"{name}-{sha256(temporary)[:DIGITS]}.pt"
+    os.replace(temporary, path)
+    for old in states_in(folder):
+        if _step(old) == _step(path) and old != path:
             old.unlink()
+    for old in states_in(folder)[:-kept_states]:
+        old.unlink()
 
 
-def load_state(folder: Path, train_steps: int, device: torch.device) -> dict | None:
-    """The latest state at or before ``train_steps``, if any."""
-    paths = sorted(path for path in folder.glob("step-*.pt") if int(path.stem[5:]) <= train_steps)
-    return torch.load(paths[-1], map_location=device, weights_only=True) if paths else None
+def load_state(folder: Path, train_steps: int, device: torch.device, quiet: bool = False) -> dict | None:
+    """The latest whole state at or before ``train_steps``, if any; says which are damaged unless ``quiet``."""
+    for path in reversed(states_in(folder)):
+        if _step(path) > train_steps:
+            continue
+        if _is_whole(path):
+            return torch.load(path, map_location=device, weights_only=True)
+        if not quiet:
+            print(f"{path} is damaged, and is passed over; the run goes on from an earlier state", file=sys.stderr)
+    return None
+
+
+def states_in(folder: Path) -> list[Path]:
+    """In the order of their steps."""
+    return sorted(folder.glob("step-*.pt"), key=_step)
+
+
+def _step(path: Path) -> int:
+    return int(path.stem.split("-")[1])
+
+
+def _is_whole(path: Path) -> bool:
+    _, _, *digest = path.stem.split("-")
+    return not digest or sha256(path).startswith(digest[0])  # states of earlier versions have none

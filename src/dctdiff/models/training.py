@@ -19,21 +19,18 @@ from dctdiff.models.config import ModelConfig
 from dctdiff.models.execution import precision
 from dctdiff.models.identity import training_code
 from dctdiff.models.optimiser import learning_rate
-from dctdiff.models.state import candidate_path, load_state, save_state
+from dctdiff.models.state import candidate_path, latest_step, load_state, save_state
 from dctdiff.models.step import Learner, accelerator_of
 from dctdiff.models.weights import save_model
 from dctdiff.params.train import Run
 from dctdiff.pipeline.code import digest_of
-from dctdiff.pipeline.errors import UserError
+from dctdiff.pipeline.errors import Interrupted, UserError
 from dctdiff.pipeline.files import write_text
 from dctdiff.pipeline.hardware import device_name
 from dctdiff.pipeline.progress import progress
 
+MEETING_STEPS = 10  # between two times at which several processes agree whether to stop
 SHOWN_DIGITS = 12  # of the digest of the code
-
-
-class Interrupted(UserError):
-    """The run was asked to stop; its state is saved."""
 
 
 @dataclasses.dataclass
@@ -84,7 +81,7 @@ def train(
     check_processes(run, accelerator.num_processes)
     if len(images) < run.batch_size:
         raise UserError(f"batch_size is {run.batch_size}, but there are only {len(images)} images; lower it")
-    saved = load_state(state_folder, run.train_steps, device)
+    saved = load_state(state_folder, run.train_steps, device, quiet=not writes)
     learner = Learner(run, config, weights, accelerator, saved)
     state = Progress(**saved["progress"]) if saved else Progress(torch.zeros((), device=device))
     state.go_on_with(digest_of(training_code(config)))
@@ -102,7 +99,7 @@ def train(
             at_line = state.step % run.log_steps == 0
             at_candidate = bool(run.candidate_steps) and state.step % run.candidate_steps == 0
             finished = state.step == run.train_steps
-            stopping = any_process(accelerator, stop, at_line)
+            stopping = any_process(accelerator, stop, state.step % MEETING_STEPS == 0)
             at_checkpoint = state.step % run.checkpoint_steps == 0 or finished or stopping
             if at_line or at_candidate or at_checkpoint:
                 kept = learner.ema.values() if at_candidate or at_checkpoint else ()
@@ -120,7 +117,7 @@ def train(
             if at_candidate and writes:
                 save_model(candidate_path(state_folder, state.step), learner.ema, config)
             if at_checkpoint and writes:
-                save_state(state_folder, {**learner.state(), "progress": vars(state)})
+                save_state(state_folder, {**learner.state(), "progress": vars(state)}, run.kept_states)
             if stopping and not finished:
                 accelerator.end_training()
                 raise Interrupted(f"stopped after step {state.step}; the same command goes on from there")
@@ -147,8 +144,8 @@ def any_process(accelerator: Accelerator, stop: Callable[[], bool], meeting: boo
 def check_finite(step: int, folder: Path, *tensors: torch.Tensor) -> None:
     if all(torch.isfinite(tensor).all() for tensor in tensors):
         return
-    kept = sorted(folder.glob("step-*.pt"))
-    last = f"the state of step {int(kept[-1].stem[5:])} is kept" if kept else "no state is saved yet"
+    kept = latest_step(folder)
+    last = f"the state of step {kept} is kept" if kept else "no state is saved yet"
     raise UserError(f"the loss is not finite at step {step}; {last}; lower lr or use another mixed_precision")
 
 

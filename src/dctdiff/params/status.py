@@ -31,7 +31,9 @@ def why_stale(suite: dict, stage: str, name: str | None = None) -> str | None:
         return "no record"
     try:
         record = read_json(path)
-        if record["params"] != words_of(suite, stage, name) or (stage == "plan" and not _is_planned(suite)):
+        if _by_flag(record["params"]) != _by_flag(words_of(suite, stage, name)):
+            return "params"
+        if stage == "plan" and not _is_planned(suite):
             return "params"
         if counts_as(record["code"], read_kept()) != job_code(suite, stage, name):
             return "code"
@@ -42,6 +44,17 @@ def why_stale(suite: dict, stage: str, name: str | None = None) -> str | None:
     except (UserError, KeyError, TypeError, AttributeError):
         return f"{path} is broken"
     return None
+
+
+def _by_flag(words: list[str]) -> dict[str, list[str]]:
+    """Flag -> its values: the order of the keys in params.yaml says nothing."""
+    found: dict[str, list[str]] = {}
+    for word in words:
+        if word.startswith("--"):
+            values = found[word] = []
+        else:
+            values.append(word)
+    return found
 
 
 def _is_planned(suite: dict) -> bool:

@@ -13,7 +13,7 @@ from dctdiff.pipeline.slice import Count, Name, Seed
 # too: a state holds the candidates of its own past.
 NOT_IN_IDENTITY = ROUNDING_ONLY | {
     "train_steps", "checkpoint_steps", "processes", "gradient_checkpointing", "accumulation_steps",
-    "weights", "release", "ask_above_steps",
+    "weights", "release", "ask_above_steps", "kept_states",
 }  # fmt: skip
 
 
@@ -61,6 +61,9 @@ class Run(Execution):
         1000,
         ge=0,
         description="a state of more steps than this, trained by other code, is not left without asking",
+    )
+    kept_states: int = Field(
+        2, ge=2, description="saved states that are kept, the newest ones: if one is damaged, another serves"
     )
     candidate_steps: Count | None = Field(
         None,

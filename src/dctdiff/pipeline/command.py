@@ -138,12 +138,13 @@ def run_stage(
 
 
 def run_command(main: Callable[[], None]) -> None:
-    """Call ``main``; a UserError ends the process with one line and status 1."""
+    """Call ``main``; a UserError ends the process with one line and its exit code."""
     try:
         main()
     except UserError as error:
         if ERROR_FILE not in os.environ:
-            sys.exit(f"error: {error}")
-        with open(os.environ[ERROR_FILE], "a", encoding="utf-8") as file:
-            file.write(f"{error}\n")
-        sys.exit(1)
+            print(f"error: {error}", file=sys.stderr)
+        else:
+            with open(os.environ[ERROR_FILE], "a", encoding="utf-8") as file:
+                file.write(f"{error}\n")
+        sys.exit(error.exit_code)

@@ -6,7 +6,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from dctdiff.pipeline.errors import ERROR_FILE, UserError
+from dctdiff.pipeline.errors import ERROR_FILE, Interrupted, UserError
+from dctdiff.pipeline.signals import STOPPING
 
 
 def relaunch_with(processes: int, module: str) -> None:
@@ -24,6 +25,8 @@ def relaunch_with(processes: int, module: str) -> None:
     torchrun_log = logging.getLogger("torch.distributed.elastic")
     torchrun_log.addHandler(logging.NullHandler())
     torchrun_log.propagate = False
+    # torchrun hands these on to its processes, as it does others by itself.
+    os.environ.setdefault("TORCHELASTIC_SIGNALS_TO_HANDLE", ",".join(number.name for number in STOPPING))
     launcher = ["--standalone", "--nproc-per-node", str(processes), "--module"]
     with tempfile.TemporaryDirectory() as folder:
         errors = Path(folder) / "errors"
@@ -32,17 +35,23 @@ def relaunch_with(processes: int, module: str) -> None:
             run(parse_args([*launcher, "--", module, *sys.argv[1:]]))
         except ChildFailedError as error:
             rank, failure = error.get_first_failure()
+            kind = Interrupted if failure.exitcode == Interrupted.exit_code else UserError
             message = f"process {rank} of {processes} ended with status {failure.exitcode}; its output is above"
         except SignalException as error:
-            message = f"stopped by {error.sigval.name}"
+            kind, message = Interrupted, f"stopped by {error.sigval.name}; the same command goes on"
         else:
             sys.exit()
         finally:
             del os.environ[ERROR_FILE]  # it was for the processes started here
         said = errors.read_text(encoding="utf-8").splitlines() if errors.exists() else []
-    raise UserError(said[0] if said else message)
+    raise kind(said[0] if said else message)
 
 
 def process_rank() -> int:
     """0 for the process that writes the outputs."""
     return int(os.environ.get("RANK", "0"))
+
+
+def is_first_process() -> bool:
+    """Whether this is the process that a person or an engine started, not one of those that it shares its work with."""
+    return ERROR_FILE not in os.environ and process_rank() == 0

@@ -5,8 +5,9 @@ each identity of the run: other params start from step 0, other code asks first,
 without a change costs seconds.
 """
 
-import signal
+import contextlib
 from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +25,10 @@ from dctdiff.params.train import Run
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import read_json, sha256, write_text
-from dctdiff.pipeline.launch import process_rank, relaunch_with
+from dctdiff.pipeline.launch import is_first_process, process_rank, relaunch_with
+from dctdiff.pipeline.lock import only_owner
 from dctdiff.pipeline.record import Used
+from dctdiff.pipeline.signals import stop_on_signals
 from dctdiff.spaces.zigzag import zigzag
 
 PATHS = {
@@ -63,18 +66,17 @@ def token_weights(config: ModelConfig, statistics: dict) -> list[float]:
     return 4 * weights["y"] + weights["cb"] + weights["cr"]
 
 
-def stop_on_signals():
-    """A function that tells whether SIGTERM or SIGINT has come since."""
-    received = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, frame: received.append(number))
-    return lambda: bool(received)
-
-
 def main(paths: Namespace, run: Run) -> Used:
     if run.weights != "trained":
         raise UserError(f"weights is {run.weights}, but this stage trains; run dctdiff.stages.weights_{run.weights}")
-    relaunch_with(run.processes, MODULE)
+    stop = stop_on_signals()
+    states = Path(paths.out_weights).parent / "state"
+    with only_owner(states, stop) if is_first_process() else contextlib.nullcontext():
+        relaunch_with(run.processes, MODULE)
+        return trained(paths, run, states, stop)
+
+
+def trained(paths: Namespace, run: Run, states: Path, stop: Callable[[], bool]) -> Used:
     statistics = read_json(paths.statistics)
     labels = training_labels(paths.images, run.num_classes)
     class_counts = None if labels is None else tuple(np.bincount(labels).tolist())
@@ -82,9 +84,9 @@ def main(paths: Namespace, run: Run) -> Used:
     weights = token_weights(config, statistics)
     images = open_pixels(paths.pixels, paths.images, config.resolution)
     identity = run_identity(run, config, weights, sha256(paths.images))
-    folder = state_folder(Path(paths.out_weights).parent / "state", identity, run.ask_above_steps)
+    folder = state_folder(states, identity, run.ask_above_steps)
 
-    ema, log = train(run, config, weights, images, labels, folder, stop_on_signals())
+    ema, log = train(run, config, weights, images, labels, folder, stop)
     if process_rank() == 0:
         checkpoints = candidates(run, folder) | {run.train_steps: Path(paths.out_weights)}
         save_model(paths.out_weights, ema, config)

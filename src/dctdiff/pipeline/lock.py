@@ -1,0 +1,64 @@
+"""One owner of a folder: a second process waits until the first has ended, however it ends."""
+
+import contextlib
+import fcntl
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+from dctdiff.pipeline.errors import Interrupted
+
+LOCK = "lock"
+SECONDS_BETWEEN_TRIES = 1.0
+
+
+@contextlib.contextmanager
+def only_owner(folder: Path, stop: Callable[[], bool]) -> Iterator[None]:
+    """Own ``folder`` in this block; wait for another owner, and say who it is. Asks ``stop`` meanwhile.
+
+    The lock is of the kernel: it ends with its process, also by kill -9. An orphan of a killed run keeps it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / LOCK, "a+", encoding="utf-8") as file:
+        said = False
+        while not _taken(file):
+            if not said:
+                file.seek(0)
+                owner = file.read().strip() or "another process"
+                print(f"{folder} is in use by {owner}; this process waits for it", file=sys.stderr, flush=True)
+                said = True
+            if stop():
+                raise Interrupted(f"stopped while {folder} was in use by another process; the same command goes on")
+            time.sleep(SECONDS_BETWEEN_TRIES)
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {platform.node()}\n")
+        file.flush()
+        yield
+
+
+def _taken(file) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def forget_dead_snakemakes() -> IO:
+    """Remove the locks of Snakemakes that were killed in this folder; keep what is returned open to be alive.
+
+    Snakemake's own locks are files, which outlive it, and the next one would refuse to start.
+    """
+    folder = Path(".snakemake")
+    folder.mkdir(exist_ok=True)
+    file = open(folder / "alive", "w", encoding="utf-8")  # noqa: SIM115 (open as long as the process lives)
+    with contextlib.suppress(BlockingIOError):  # another one is alive: its locks are true
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for lock in folder.glob("locks/*"):
+            lock.unlink()
+    fcntl.flock(file, fcntl.LOCK_SH)
+    return file
