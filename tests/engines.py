@@ -58,16 +58,23 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1))
 
 
-def run(folder: Path, *command: str, fails: bool = False, code: Path | None = None) -> str:
-    """Output of a command in ``folder``, run on the code of that folder, or on other ``code``."""
-    program = Path(sys.executable).parent / command[0]
-    environment = {
+def environment_of(folder: Path) -> dict[str, str]:
+    return {
         "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
-        "PYTHONPATH": str(code or folder / "src"),
+        "PYTHONPATH": str(folder / "src"),
         "HOME": str(folder / ".home"),
         "XDG_CACHE_HOME": str(folder / ".home/cache"),
         "DVC_NO_ANALYTICS": "1",
     }
+
+
+def run(folder: Path, *command: str, fails: bool = False, code: Path | None = None, **variables: str) -> str:
+    """Output of a command in ``folder``, run on the code of that folder, or on other ``code``.
+
+    ``variables`` are added to an environment that holds hardly any.
+    """
+    program = Path(sys.executable).parent / command[0]
+    environment = {**environment_of(folder), **({"PYTHONPATH": str(code)} if code else {}), **variables}
     done = subprocess.run(
         [program if program.exists() else command[0], *command[1:]],
         cwd=folder, env=environment, capture_output=True, text=True, timeout=SECONDS,

@@ -35,7 +35,7 @@ NUMERICAL = {  # and the name under which the run asks
     "the optimiser": ("models/optimiser.py", "1.0 - rate", "0.5 - rate / 2", "models.optimiser.update_ema"),
 }  # fmt: skip
 SOURCE = "src/dctdiff"
-MADE_IN_SECONDS = {"tables", "report"}  # they show what networks cost
+MADE_IN_SECONDS = {"plan", "tables", "report"}  # they show all keys, and what networks cost
 
 
 @pytest.fixture(scope="module")

@@ -215,4 +215,4 @@ def test_a_wrong_key_stops_both_engines_before_any_work(tmp_path):
         output = run(folder, *command, fails=True)
         assert message in output
         assert "Traceback" not in output
-    assert not (folder / "results").exists() and not (folder / "data").exists()
+    assert not (folder / "results").exists() and not (folder / "data/micro32").exists()

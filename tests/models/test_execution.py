@@ -134,6 +134,12 @@ def test_a_gpu_samples_in_what_it_trained_in(monkeypatch, computes_in_bf16, expe
     assert precision(Execution(mixed_precision="fp16"), gpu) == "fp16"
 
 
+def test_fp16_without_a_gpu_is_an_error():
+    """It would be float32 under another name."""
+    with pytest.raises(UserError, match="mixed_precision is fp16, but there is no GPU here; set float32, bf16 or auto"):
+        precision(Execution(mixed_precision="fp16"), CPU)
+
+
 @pytest.mark.parametrize("n_tokens", [1, 5, 65])
 def test_backends_agree_with_the_definition(n_tokens):
     q, k, v = torch.randn(3, 2, n_tokens, 3, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))

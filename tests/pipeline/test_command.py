@@ -96,7 +96,8 @@ import os
 import sys
 from dctdiff.pipeline.command import run_command
 from dctdiff.pipeline.errors import UserError
-from dctdiff.pipeline.launch import process_rank, relaunch_with
+from dctdiff.pipeline.environment import process_rank
+from dctdiff.pipeline.launch import relaunch_with
 
 def main():
     relaunch_with(2, "stage")

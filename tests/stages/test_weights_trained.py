@@ -118,6 +118,30 @@ def test_a_second_process_waits_for_an_orphan_of_the_first(folder):
     assert "waits for it" not in run(folder, *command("twice"))
 
 
+HOSTILE = {
+    "the rank of another launcher": {"RANK": "1"},
+    "half a launcher": {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2"},
+    "a launcher of one": {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "a", "MASTER_PORT": "1"},
+    "a job of Slurm": {"SLURM_JOB_ID": "7", "SLURM_PROCID": "1", "SLURM_NTASKS": "2", "SLURM_LOCALID": "1"},
+    "a job of MPI": {"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "2", "PMI_RANK": "1", "PMI_SIZE": "2"},
+    "accelerate's config": {"ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "4", "ACCELERATE_MIXED_PRECISION": "bf16"},
+    "a notebook": {"MPLBACKEND": "module://absent.backend", "PYTHONHASHSEED": "5"},
+    "no home": {"HOME": "/proc/none", "XDG_CACHE_HOME": "/proc/none", "CUDA_VISIBLE_DEVICES": "", "LC_ALL": "C"},
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_the_environment_does_not_change_the_weights(folder, straight, name):
+    run(folder, *command("r"), **HOSTILE[name])
+    assert (folder / "r/last.safetensors").read_bytes() == straight
+
+
+def test_a_launcher_of_too_many_is_an_error(folder):
+    launcher = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "29999"}
+    output = run(folder, *command("r"), fails=True, **launcher)
+    assert output == "error: processes is 1, but a launcher has started 2; start the stage without it\n"
+
+
 def test_a_killed_process_owns_nothing(folder, straight):
     process = started(folder, "killed", checkpoint_steps=20)
     process.kill()

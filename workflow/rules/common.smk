@@ -8,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 
 from dctdiff.pipeline.code import check_beside
 from dctdiff.pipeline.errors import UserError
+from dctdiff.pipeline.kept import read_kept
 from dctdiff.pipeline.lock import forget_dead_snakemakes
 from dctdiff.params.jobs import words_of
 from dctdiff.params.status import settle_times, why_stale
@@ -27,6 +28,7 @@ PUBLISHED_FILE = "data/published.yaml"
 
 try:
     check_beside(Path.cwd())
+    read_kept()
     PARAMS = read_params("params.yaml")
     suite = validated(config).suite
     PUBLISHED = load_published(PUBLISHED_FILE, suite.published)

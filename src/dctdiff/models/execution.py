@@ -10,6 +10,7 @@ from torch.utils._triton import has_triton
 
 from dctdiff.networks import attention
 from dctdiff.params.execution import Execution
+from dctdiff.pipeline.errors import UserError
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 COMPILE_CACHE = Path(".cache/torch-compile")  # beside params.yaml: it survives restarts, on any node
@@ -22,6 +23,8 @@ def precision(execution: Execution, device: torch.device) -> str:
     Not fp16: weights trained in bf16 can need its range, which is that of float32. DCTdiff S of 22,400
     steps at lr 7e-4 could not be sampled in fp16.
     """
+    if execution.mixed_precision == "fp16" and device.type == "cpu":
+        raise UserError("mixed_precision is fp16, but there is no GPU here; set float32, bf16 or auto")
     if execution.mixed_precision != "auto":
         return execution.mixed_precision
     if device.type != "cuda":

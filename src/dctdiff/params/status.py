@@ -29,13 +29,14 @@ def why_stale(suite: dict, stage: str, name: str | None = None) -> str | None:
     path = record_path(stage, name)
     if not path.exists():
         return "no record"
+    kept = read_kept()
     try:
         record = read_json(path)
         if _by_flag(record["params"]) != _by_flag(words_of(suite, stage, name)):
             return "params"
         if stage == "plan" and not _is_planned(suite):
             return "params"
-        if counts_as(record["code"], read_kept()) != job_code(suite, stage, name):
+        if counts_as(record["code"], kept) != job_code(suite, stage, name):
             return "code"
         for kind in ("inputs", "outputs"):
             for file, expected in record[kind].items():
@@ -49,6 +50,7 @@ def why_stale(suite: dict, stage: str, name: str | None = None) -> str | None:
 def _by_flag(words: list[str]) -> dict[str, list[str]]:
     """Flag -> its values: the order of the keys in params.yaml says nothing."""
     found: dict[str, list[str]] = {}
+    values: list[str] = []
     for word in words:
         if word.startswith("--"):
             values = found[word] = []

@@ -18,8 +18,8 @@ from pydantic.fields import FieldInfo
 
 from dctdiff.pipeline.code import check_beside, code_behind
 from dctdiff.pipeline.digests import digests
+from dctdiff.pipeline.environment import ignore_strangers, process_rank
 from dctdiff.pipeline.errors import ERROR_FILE, UserError
-from dctdiff.pipeline.launch import process_rank
 from dctdiff.pipeline.record import Used, write_record
 from dctdiff.pipeline.slice import explain, without_none
 
@@ -119,6 +119,7 @@ def run_stage(
 
     def run() -> None:
         started = time.monotonic()
+        ignore_strangers()
         check_beside(Path.cwd())
         spec = main.__globals__
         command = parse_command(spec["__doc__"], paths, slice_type)

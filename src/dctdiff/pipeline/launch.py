@@ -6,6 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from dctdiff.pipeline.environment import check_launched, is_launched
 from dctdiff.pipeline.errors import ERROR_FILE, Interrupted, UserError
 from dctdiff.pipeline.signals import STOPPING
 
@@ -13,10 +14,11 @@ from dctdiff.pipeline.signals import STOPPING
 def relaunch_with(processes: int, module: str) -> None:
     """Run ``processes`` of ``module`` on this machine and end with them, unless launched already.
 
-    Inside any launcher (this one, torchrun, accelerate launch, a cluster's) WORLD_SIZE is set.
+    Inside another launcher (torchrun, accelerate launch, a cluster's) it must have started as many.
     What a user can mend is said once, not by each process and again by torchrun.
     """
-    if processes == 1 or "WORLD_SIZE" in os.environ:
+    if processes == 1 or is_launched():
+        check_launched(processes)
         return
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -45,13 +47,3 @@ def relaunch_with(processes: int, module: str) -> None:
             del os.environ[ERROR_FILE]  # it was for the processes started here
         said = errors.read_text(encoding="utf-8").splitlines() if errors.exists() else []
     raise kind(said[0] if said else message)
-
-
-def process_rank() -> int:
-    """0 for the process that writes the outputs."""
-    return int(os.environ.get("RANK", "0"))
-
-
-def is_first_process() -> bool:
-    """Whether this is the process that a person or an engine started, not one of those that it shares its work with."""
-    return ERROR_FILE not in os.environ and process_rank() == 0

@@ -1,12 +1,12 @@
 """Figures of the report. Each function draws on a new matplotlib figure and returns it."""
 
 import itertools
+import os
 from collections.abc import Iterator
 
+os.environ["MPLBACKEND"] = "Agg"  # whatever a notebook has set, which may not even be installed
+
 import matplotlib
-
-matplotlib.use("Agg")
-
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes

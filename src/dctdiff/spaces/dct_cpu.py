@@ -11,7 +11,12 @@ Parts are laid flat, since numba does not know the strides of a reshaped array.
 """
 
 import functools
+import os
 from collections.abc import Callable
+from pathlib import Path
+
+# Beside params.yaml, like other caches: neither the code's folder nor a home need be writable.
+os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(".cache/numba").absolute()))
 
 import numba
 import numpy as np

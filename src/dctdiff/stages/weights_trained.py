@@ -23,9 +23,10 @@ from dctdiff.models.weights import save_model, write_checkpoints
 from dctdiff.params.jobs import choices
 from dctdiff.params.train import Run
 from dctdiff.pipeline.command import run_stage
+from dctdiff.pipeline.environment import is_first_process, process_rank
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import read_json, sha256, write_text
-from dctdiff.pipeline.launch import is_first_process, process_rank, relaunch_with
+from dctdiff.pipeline.launch import relaunch_with
 from dctdiff.pipeline.lock import only_owner
 from dctdiff.pipeline.record import Used
 from dctdiff.pipeline.signals import stop_on_signals
