@@ -48,6 +48,7 @@ rule tables:
 
 rule report:
     input:
+        template="src/dctdiff/report/page.html.j2",
         plan=PLAN,
         published=PUBLISHED_FILE,
         tables=TABLES,
