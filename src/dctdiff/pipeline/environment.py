@@ -4,8 +4,9 @@ import os
 
 from dctdiff.pipeline.errors import ERROR_FILE, UserError
 
-# Of accelerate's launcher and config: steps of accumulation, precision, back ends. Params say these.
-IGNORED_PREFIXES = ("ACCELERATE_", "FSDP_", "DEEPSPEED_")
+# Of accelerate's config (accumulation, precision, back ends), which params say, and of MPI, which accelerate
+# takes for a launcher of its processes.
+IGNORED_PREFIXES = ("ACCELERATE_", "FSDP_", "DEEPSPEED_", "OMPI_COMM_WORLD_", "MV2_COMM_WORLD_", "PMI_", "MPI_LOCAL")
 # By which launchers (torchrun, accelerate launch, a cluster's) tell a process which one of how many it is.
 LAUNCHER = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
