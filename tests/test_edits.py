@@ -120,7 +120,7 @@ def test_both_answers(project):
 
     edit(project / SOURCE / name, "(1.0 - rate) / 2", "(1.0 - rate) / 4")
     run(project, "snakemake", "--cores", "1", "--keep-going", "results/runs/micro32-uvit/last.safetensors", fails=True)
-    assert "micro32-uvit will start at step 0" in answer(project, "anew")
+    assert "micro32-uvit will start anew" in answer(project, "anew")
     run(project, "snakemake", "--cores", "1", "results/runs/micro32-uvit/last.safetensors")
     after = load_file(project / "results/runs/micro32-uvit/last.safetensors")
     assert weights(project)["micro32-uvit"] != before["micro32-uvit"] and after

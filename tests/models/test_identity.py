@@ -138,7 +138,9 @@ def test_an_edit_of_a_function_moves_the_code_of_a_run_if_it_counts_and_else_not
 
 def of(images_sha256="i", statistics=STATISTICS, class_counts=None, of_loss=(1.0,), **changes):
     run = Run.model_validate({**RUN.model_dump(exclude_none=True), **changes})
-    return run_identity(run, model_config(run, statistics, class_counts), list(of_loss), images_sha256)
+    return run_identity(
+        run, model_config(run, statistics, class_counts), list(of_loss), images_sha256, {"stage": "crop"}
+    )
 
 
 SHAPING = {

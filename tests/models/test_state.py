@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 
 import pytest
 
@@ -15,6 +16,7 @@ IDENTITY = {
     "model": {"space": "dct", "eta": 240.0, "class_counts": None},
     "weights": [1.0],
     "images_sha256": "i",
+    "images_made": {"stage": "crop", "seed": 7},
     "code": {"diffusion.loss.f": "a", "networks.uvit.g": "b"},
 }
 
@@ -57,11 +59,18 @@ def test_the_same_run_finds_its_folder_again(root):
     assert not (root / QUESTION).exists()
 
 
-def test_params_and_images_start_anew_without_a_question(root):
-    folders = {trained(root, changed(**change), 5000) for change in (
-        {}, {"run__seed": 2}, {"precision": "bf16"}, {"images_sha256": "j"}, {"weights": [2.0]}, {"model__eta": 1.0},
-    )}  # fmt: skip
-    assert len(folders) == 6
+def test_params_start_anew_without_a_question(root):
+    """Those of the images, too: an archive says by which params it was made."""
+    changes = ({}, {"run__seed": 2}, {"precision": "bf16"}, {"images_made__seed": 8, "images_sha256": "j"})
+    assert len({trained(root, changed(**change), 5000) for change in changes}) == 4
+
+
+def test_images_that_came_out_otherwise_ask(root):
+    """By the same params: after an edit of the code that crops them, or of the photographs."""
+    trained(root, IDENTITY, 5000)
+    for change in ({"images_sha256": "j"}, {"weights": [2.0]}, {"model__eta": 1.0}):
+        with pytest.raises(UserError, match="trained on other images or statistics of them; make continue"):
+            state_folder(root, changed(**change), 1000)
 
 
 def test_other_code_asks_and_touches_nothing(root):
@@ -70,10 +79,10 @@ def test_other_code_asks_and_touches_nothing(root):
         state_folder(root, EDITED, 1000)
     assert str(asked.value) == (
         "r has a state of 2000 steps and 4 hours of H100, trained by other code (diffusion.loss.f, models.step.h "
-        "differ); make continue RUN=r goes on from it, make anew RUN=r starts at step 0 and keeps it aside"
+        "differ); make continue RUN=r goes on from it, make anew RUN=r starts anew and keeps it aside"
     )
     assert sorted(path.name for path in root.iterdir()) == sorted([folder.name, QUESTION])
-    with pytest.raises(UserError, match="on other images; make continue"):
+    with pytest.raises(UserError, match="differ\\) on other images or statistics of them; make continue"):
         state_folder(root, EDITED | {"images_sha256": "j"}, 1000)
 
 
@@ -110,17 +119,63 @@ def test_to_continue_takes_state_candidates_and_log_along(root):
     # The state of before belongs to the code of before, and is not asked about a second time.
     assert state_folder(root, IDENTITY, 1000) == old
     asked(root, changed(code={"diffusion.loss.f": "Z"}))
-    assert read_json(root / QUESTION)["trained_by_other_code"] == new.name
+    assert read_json(root / QUESTION)["trained_otherwise"] == new.name
 
 
 def test_to_start_anew_keeps_the_state_for_its_own_code(root):
     old = trained(root, IDENTITY, 2000)
     asked(root, EDITED)
-    assert start_anew(root) == f"r will start at step 0; {old} keeps its 2000 steps"
+    assert start_anew(root) == f"r will start anew; {old} keeps its 2000 steps"
     new = state_folder(root, EDITED, 1000)
     assert latest_step(new) == 0 and latest_step(old) == 2000
     state_folder(root, changed(code={"diffusion.loss.f": "Z"}), 1000)  # no question about what was left
     assert state_folder(root, IDENTITY, 1000) == old
+
+
+def test_a_state_that_was_left_and_taken_up_again_is_asked_about(root):
+    old = trained(root, IDENTITY, 2000)
+    asked(root, EDITED)
+    start_anew(root)
+    assert trained(root, IDENTITY, 90_000) == old  # the edit was undone
+    asked(root, EDITED)
+
+
+def test_few_own_steps_do_not_hide_a_long_training(root):
+    trained(root, EDITED, 10)
+    trained(root, IDENTITY, 90_000)
+    with pytest.raises(UserError, match="a state of 90000 steps"):
+        state_folder(root, EDITED, 1000)
+    go_on(root)
+    assert latest_step(state_folder(root, EDITED, 1000)) == 90_000
+
+
+@pytest.mark.parametrize("answer", [go_on, start_anew])
+def test_an_answer_that_was_killed_at_its_end_can_be_given_again(root, answer):
+    trained(root, IDENTITY, 2000)
+    asked(root, EDITED)
+    question = (root / QUESTION).read_bytes()
+    answer(root)
+    (root / QUESTION).write_bytes(question)
+    answer(root)
+    assert latest_step(state_folder(root, EDITED, 1000)) == (2000 if answer is go_on else 0)
+
+
+def test_a_state_that_is_gone_is_not_gone_on_from(root):
+    old = trained(root, IDENTITY, 2000)
+    asked(root, EDITED)
+    shutil.rmtree(old)
+    with pytest.raises(UserError, match="holds no state any more; start the run again"):
+        go_on(root)
+    assert latest_step(state_folder(root, EDITED, 1000)) == 0
+
+
+def test_an_identity_of_an_earlier_version_lacks_keys(root):
+    old = trained(root, IDENTITY, 2000)
+    for key in ("precision", "images_made", "weights"):
+        identity = read_json(old / "identity.json")
+        del identity[key]
+        (old / "identity.json").write_text(json.dumps(identity))
+    asked(root, EDITED)
 
 
 def test_an_edit_that_is_undone_takes_the_question_back(root):

@@ -1,5 +1,8 @@
 """The code behind a number: what counts, and what does not."""
 
+import ast
+import hashlib
+
 import pytest
 
 from dctdiff.pipeline import code
@@ -134,6 +137,7 @@ def test_what_does_not_count(package, name, old, new):
         ("c.py", "        return 1\n", "        return 2\n", ["c.Callback.called_from_outside"]),
         ("c.py", '"two": two', '"two": one', ["c.REGISTRY", "c.two"]),
         ("d.py", "def g():", "LIMIT = 1\nLIMIT = LIMIT + 1\n\n\ndef g():", ["d.LIMIT", "d.__init__"]),
+        ("d.py", "def g():", "if True:\n    LIMIT = 1\n\n\ndef g():", ["d.LIMIT", "d.__init__"]),
         ("__init__.py", "", "import os\n\nos.environ['A'] = '1'\n", ["__init__"]),
     ],
 )
@@ -168,3 +172,32 @@ def test_the_code_of_a_process_is_that_of_its_start(package):
     assert code.meaning(["pack.a.main"]) == before
     code._text.cache_clear()
     assert code.meaning(["pack.a.main"]) != before
+
+
+def test_alternatives_that_an_if_or_try_defines_count(package):
+    (package / "e.py").write_text(
+        "try:\n    from fast import h\nexcept ImportError:\n\n    def h():\n        return 1\n"
+    )
+    edited(
+        package, "d.py", "def g():\n    return Callback", "from pack.e import h\n\n\ndef g():\n    return h(Callback)"
+    )
+    before = meaning()
+    edited(package, "e.py", "return 1", "return 3")
+    assert code.differences(before, meaning()) == ["e.__init__"]
+
+
+def test_what_an_import_does_counts_though_nothing_of_it_is_named(package):
+    edited(package, "a.py", "from pack.b", "import pack.e\nfrom pack.b")
+    (package / "e.py").write_text("from pack import f\n")
+    (package / "f.py").write_text("import os\n\nos.environ['A'] = '1'\n")
+    before = meaning()
+    edited(package, "f.py", "'1'", "'2'")
+    assert code.differences(before, meaning()) == ["f.__init__"]
+
+
+def test_digests_do_not_depend_on_the_version_of_python():
+    """Later ones print f-strings otherwise, and have fields more in their trees. What 3.11, 3.12 and 3.13 gave:"""
+    text = "def f(x: int = 1, *, y=None) -> str:\n    return f\"{x!r:>{y}} {'a'}\" if y else lambda z: [z, *x]\n"
+    (function,) = ast.parse(text).body
+    written = code._written(code.Stripped().visit(function))
+    assert hashlib.sha256(written.encode()).hexdigest()[:16] == "060b2f45b4dccbc4"

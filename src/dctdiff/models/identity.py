@@ -28,21 +28,25 @@ def training_code(config: ModelConfig) -> dict[str, str]:
     return meaning(STEP, chosen=choices(config.space), without=("params",))
 
 
-def run_identity(run: Run, config: ModelConfig, weights: list[float], images_sha256: str) -> dict:
-    """Plain JSON values: params, model, weights of the loss, images, arithmetic and code."""
+def run_identity(run: Run, config: ModelConfig, weights: list[float], images_sha256: str, made: dict) -> dict:
+    """Plain JSON values: params, model, weights of the loss, images, arithmetic and code.
+
+    ``made``: the record of the images' archive, which holds the params by which they were cropped.
+    """
     identity = {
         "run": run.model_dump(exclude=NOT_IN_IDENTITY | {"mixed_precision"}),
         "precision": precision(run, default_device()),
         "model": dataclasses.asdict(config),
         "weights": weights,
         "images_sha256": images_sha256,
+        "images_made": made,
         "code": training_code(config),
     }
     return json.loads(json.dumps(identity))
 
 
 def same_params(found: dict, wanted: dict) -> bool:
-    """Whether two identities are of one run as params.yaml describes it, by whatever code and on whatever images.
+    """Whether two identities are of one run and images as params.yaml describes them, however these came out.
 
     A key that ``found`` lacks is newer than it, and had its default then.
     """
@@ -50,8 +54,9 @@ def same_params(found: dict, wanted: dict) -> bool:
         "run": {name: field.default for name, field in Run.model_fields.items()},
         "model": {field.name: field.default for field in dataclasses.fields(ModelConfig)},
     }
-    return found["precision"] == wanted["precision"] and all(
-        found[group].get(key, defaults[group][key]) == value
+    same = all(found.get(key, wanted[key]) == wanted[key] for key in ("precision", "images_made"))
+    return same and all(
+        found.get(group, {}).get(key, defaults[group][key]) == value
         for group in defaults
         for key, value in wanted[group].items()
         if key not in FROM_IMAGES
@@ -60,5 +65,5 @@ def same_params(found: dict, wanted: dict) -> bool:
 
 def same_images(found: dict, wanted: dict) -> bool:
     """Whether two identities agree in the images and in what was measured of them."""
-    measured = all(found["model"].get(key) == wanted["model"].get(key) for key in FROM_IMAGES)
-    return measured and all(found[key] == wanted[key] for key in ("weights", "images_sha256"))
+    measured = all(found.get("model", {}).get(key) == wanted["model"].get(key) for key in FROM_IMAGES)
+    return measured and all(found.get(key) == wanted[key] for key in ("weights", "images_sha256"))

@@ -1,9 +1,9 @@
 """The state of a training run on disk: where a run goes on, and by whose decision.
 
 Each identity of a run (``dctdiff.models.identity``) has a folder of its own, so a run whose params
-are changed and changed back finds its state again. Steps that other code has trained are never left
-without asking, unless they are few: the run stops, and a person chooses between ``go_on`` and
-``start_anew``.
+are changed and changed back finds its state again. Steps that were trained by other code, or on images
+that came out otherwise by the same params, are never left without asking, unless they are few: the run
+stops, and a person chooses between ``go_on`` and ``start_anew``.
 """
 
 import hashlib
@@ -32,33 +32,32 @@ DIGITS = 16  # of the SHA-256 of a state in its name
 def state_folder(root: Path, identity: dict, ask_above_steps: int) -> Path:
     """The folder under ``root`` in which a run of this ``identity`` goes on or starts.
 
-    A UserError asks what to do about a state of more steps than that which other code has trained.
+    A UserError asks what to do about a state of more steps than that which was trained otherwise.
     """
     own, others = [], []
     for folder in folders(root):
         found = _identity(folder)
         if "run" in found and not same_params(found, identity):
             continue
-        if found.get("code") != identity["code"]:
-            others += [] if found.get("left") else [folder]
-        elif same_images(found, identity):
+        if found.get("code") == identity["code"] and same_images(found, identity):
             own.append(folder)
-    furthest = max(others, key=latest_step, default=None)
-    if not own and furthest is not None and latest_step(furthest) > ask_above_steps:
-        write_json(root / QUESTION, {"identity": identity, "trained_by_other_code": furthest.name})
+        elif not found.get("left"):
+            others.append(folder)
+    nearest, furthest = (max(group, key=latest_step, default=None) for group in (own, others))
+    if furthest is not None and latest_step(furthest) > max(ask_above_steps, latest_step(nearest)):
+        write_json(root / QUESTION, {"identity": identity, "trained_otherwise": furthest.name})
         raise UserError(_question(root, furthest, identity))
     (root / QUESTION).unlink(missing_ok=True)
-    if own:
-        return max(own, key=latest_step)
-    folder = root / name_of(identity)
-    write_json(folder / IDENTITY, identity)
+    folder = nearest or _new_folder(root, identity)
+    write_json(folder / IDENTITY, identity)  # no longer one that was left
     return folder
 
 
 def go_on(root: Path) -> str:
     """Answer the question of a run: its next start goes on from the state of the other code. Says what it did."""
     identity, old = _asked(root)
-    new, made = root / name_of(identity), root / f".{name_of(identity)}.tmp"
+    new = _new_folder(root, identity)
+    made = root / f".{new.name}.tmp"
     shutil.rmtree(made, ignore_errors=True)
     for path in sorted(path for path in old.rglob("*") if path.is_file() and path.name != IDENTITY):
         target = made / path.relative_to(old)
@@ -73,12 +72,18 @@ def go_on(root: Path) -> str:
 
 
 def start_anew(root: Path) -> str:
-    """Answer the question of a run: its next start is at step 0, and the other state is kept."""
-    identity, old = _asked(root)
+    """Answer the question of a run: its next start does without the other state, which is kept."""
+    _, old = _asked(root)
     _leave(old)
-    write_json(root / name_of(identity) / IDENTITY, identity)
     (root / QUESTION).unlink()
-    return f"{root.parent.name} will start at step 0; {old} keeps its {latest_step(old)} steps"
+    return f"{root.parent.name} will start anew; {old} keeps its {latest_step(old)} steps"
+
+
+def _new_folder(root: Path, identity: dict) -> Path:
+    """A name that is free; an identity may have a folder already, which did not come as far."""
+    name = name_of(identity)
+    taken = [folder for folder in folders(root) if folder.name.startswith(name)]
+    return root / (f"{name}-{len(taken)}" if taken else name)
 
 
 def name_of(identity: dict) -> str:
@@ -89,9 +94,9 @@ def folders(root: Path) -> Iterator[Path]:
     return (path for path in sorted(root.glob("*")) if path.is_dir() and not path.name.startswith("."))
 
 
-def latest_step(folder: Path) -> int:
+def latest_step(folder: Path | None) -> int:
     """Of the newest state in a folder; 0 if there is none."""
-    return max(map(_step, states_in(folder)), default=0)
+    return 0 if folder is None else max(map(_step, states_in(folder)), default=0)
 
 
 def _identity(folder: Path) -> dict:
@@ -110,14 +115,15 @@ def _question(root: Path, folder: Path, identity: dict) -> str:
     if "code" in found:
         names = differences(found["code"], identity["code"])
         more = f" and {len(names) - N_NAMED} more" if len(names) > N_NAMED else ""
-        images = "" if same_images(found, identity) else " on other images"
-        by = f"other code ({', '.join(names[:N_NAMED])}{more} differ){images}"
+        reasons = [f"by other code ({', '.join(names[:N_NAMED])}{more} differ)"] if names else []
+        reasons += [] if same_images(found, identity) else ["on other images or statistics of them"]
+        by = " ".join(reasons)
     else:
-        by = "an earlier version of this project, which did not record its params"
+        by = "by an earlier version of this project, which did not record its params"
     run = root.parent.name
     return (
-        f"{run} has a state of {latest_step(folder)} steps{_cost(folder)}, trained by {by}; "
-        f"make continue RUN={run} goes on from it, make anew RUN={run} starts at step 0 and keeps it aside"
+        f"{run} has a state of {latest_step(folder)} steps{_cost(folder)}, trained {by}; "
+        f"make continue RUN={run} goes on from it, make anew RUN={run} starts anew and keeps it aside"
     )
 
 
@@ -134,7 +140,10 @@ def _asked(root: Path) -> tuple[dict, Path]:
     if not (root / QUESTION).exists():
         raise UserError(f"{root.parent.name} asks nothing; make continue and make anew answer a run that has stopped")
     question = read_json(root / QUESTION)
-    return question["identity"], root / question["trained_by_other_code"]
+    old = root / question["trained_otherwise"]
+    if not states_in(old):
+        raise UserError(f"{old} holds no state any more; start the run again, and it will ask again if it must")
+    return question["identity"], old
 
 
 def candidate_path(folder: Path, step: int) -> Path:

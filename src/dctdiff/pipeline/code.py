@@ -107,6 +107,7 @@ class _Search:
         self.waiting: list[Definition] = []
         self.attributes: set[str] = set()  # every ".name" in what is found
         self.uncalled: dict[str, list[Definition]] = {}  # methods by name
+        self.entered: set[Module] = set()
 
     def from_(self, roots: Iterable[str]) -> dict[str, str]:
         for root in roots:
@@ -132,7 +133,13 @@ class _Search:
         for attribute in said.attributes - self.attributes:
             self.attributes.add(attribute)
             self.waiting += self.uncalled.pop(attribute, [])
-        self.waiting += _at_import(module)
+        if module not in self.entered:
+            self.entered.add(module)
+            self.waiting += [
+                Definition(m, "")
+                for m in _imported_modules(module)
+                if m.statements and m.name.partition(".")[0] not in self.without
+            ]
         if not definition.method and isinstance(module.definitions.get(definition.name), ast.ClassDef):
             self._enter_class(definition)
 
@@ -197,16 +204,14 @@ def _parsed(name: str, text: str) -> Module:
     statements: list[ast.stmt] = []
     body = ast.parse(text).body
     for node in body:
+        if isinstance(node, ast.Import | ast.ImportFrom) or _is_text(node) or _is_main(node):
+            continue
         names = [node.name] if isinstance(node, Function | ast.ClassDef) else _constants(node)
         statements += [definitions[name] for name in names if name in definitions]  # a first value that is built upon
-        definitions |= dict.fromkeys(names, node)
-        if (
-            not names
-            and not isinstance(node, ast.Import | ast.ImportFrom)
-            and not _is_text(node)
-            and not _is_main(node)
-        ):
+        if not names:
             statements.append(node)
+            names = _bound_within(node)  # an if or try around alternatives
+        definitions |= dict.fromkeys(names, node)
     outside = [node for node in body if not isinstance(node, Function | ast.ClassDef)]
     return Module(name, definitions, _imports(outside), statements)
 
@@ -218,11 +223,25 @@ def _constants(node: ast.stmt) -> list[str]:
     return [leaf.id for leaf in leaves] if all(isinstance(leaf, ast.Name) for leaf in leaves) else []
 
 
-def _at_import(module: Module) -> list[Definition]:
-    """What importing a module does beside defining: its own statements and those of its packages."""
-    names = [module.name.rsplit(".", depth)[0] for depth in range(module.name.count(".") + 1)]
-    modules = [_module(name) for name in ["", *names]]
-    return [Definition(m, "") for m in modules if m is not None and m.statements]
+def _bound_within(node: ast.stmt) -> list[str]:
+    leaves = [leaf for leaf in ast.walk(node) if isinstance(leaf, ast.stmt) and leaf is not node]
+    named = [leaf.name for leaf in leaves if isinstance(leaf, Function | ast.ClassDef)]
+    return [*named, *(name for leaf in leaves for name in _constants(leaf))]
+
+
+def _imported_modules(module: Module) -> list[Module]:
+    """The modules of this package that importing ``module`` executes, itself and its packages included."""
+    found: dict[str, Module] = {}
+    waiting = [module.name]
+    while waiting:
+        name = waiting.pop()
+        imported = _module(name)
+        if imported is None or name in found:
+            continue
+        found[name] = imported
+        own = [target.partition(".")[2] for target in imported.imports.values() if _is_own(target)]
+        waiting += [part for path in [name, *own] for part in (path, path.rpartition(".")[0])]
+    return list(found.values())
 
 
 @dataclass(frozen=True)
@@ -254,7 +273,7 @@ def _said_by(module: Module, nodes: list[ast.AST]) -> Said:
     imports = module.imports | _imports(nodes)
     stripped = [Stripped().visit(copy.deepcopy(node)) for node in nodes]
     used = {name for node in stripped for name in _names(node)}
-    lines = [ast.unparse(node) for node in stripped]
+    lines = [_written(node) for node in stripped]
     lines += [f"{name} is {_full_name(name, module, imports)}" for name in sorted(used) if _is_foreign(name, imports)]
     annotated = {name for node in nodes for annotation in _annotations(node) for name in _names(annotation)}
     return Said(
@@ -262,6 +281,20 @@ def _said_by(module: Module, nodes: list[ast.AST]) -> Said:
         frozenset(_full_name(name, module, imports) for name in used | annotated),
         frozenset(attribute for name in used for attribute in name.split(".")[1:]),
     )
+
+
+def _written(node) -> str:
+    """A syntax tree as text, alike under all versions of Python: what is empty or not there is left out."""
+    if isinstance(node, ast.Constant):
+        return f"Constant({node.value!r})"
+    if isinstance(node, ast.JoinedStr):  # of which Python 3.12 has some with empty parts
+        node = ast.JoinedStr([part for part in node.values if getattr(part, "value", None) != ""])
+    if isinstance(node, ast.AST):
+        fields = [(name, _written(value)) for name, value in ast.iter_fields(node) if name not in ("ctx", "kind")]
+        return f"{type(node).__name__}({', '.join(f'{name}={text}' for name, text in fields if text)})"
+    if isinstance(node, list):
+        return f"[{', '.join(map(_written, node))}]" if node else ""
+    return "" if node is None else repr(node)
 
 
 def _nodes(definition: Definition) -> list[ast.AST]:
@@ -359,15 +392,16 @@ def _imports(nodes: Iterable[ast.AST]) -> dict[str, str]:
     found = {}
     for node in (leaf for tree in nodes for leaf in ast.walk(tree)):
         if isinstance(node, ast.Import):
-            found |= {a.asname or a.name.partition(".")[0]: a.name if a.asname else a.name.partition(".")[0]
-                      for a in node.names}  # fmt: skip
+            found |= {alias.name: alias.name for alias in node.names}  # all of it, to know what is executed
+            tops = [alias.name.partition(".")[0] for alias in node.names]
+            found |= {a.asname or top: a.name if a.asname else top for a, top in zip(node.names, tops, strict=True)}
         elif isinstance(node, ast.ImportFrom):  # absolute only: the linter forbids relative ones
             found |= {a.asname or a.name: f"{node.module}.{a.name}" for a in node.names}
     return found
 
 
 def _full_name(name: str, module: Module, imports: Mapping[str, str]) -> str:
-    """ "torch.nn.Linear" for "nn.Linear"; a name of the module itself gets the module's."""
+    """What a name stands for, "torch.nn.Linear" for "nn.Linear"; a name of the module itself gets the module's."""
     first, dot, rest = name.partition(".")
     if first in imports:
         return imports[first] + dot + rest
@@ -376,7 +410,11 @@ def _full_name(name: str, module: Module, imports: Mapping[str, str]) -> str:
 
 def _is_foreign(name: str, imports: Mapping[str, str]) -> bool:
     first = name.partition(".")[0]
-    return first in imports and imports[first].partition(".")[0] != PACKAGE.name
+    return first in imports and not _is_own(imports[first])
+
+
+def _is_own(full_name: str) -> bool:
+    return full_name.partition(".")[0] == PACKAGE.name
 
 
 def _names(node: ast.AST) -> Iterator[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from dctdiff.analysis.statistics import loss_weights
-from dctdiff.data.archive import class_labels, image_names
+from dctdiff.data.archive import class_labels, image_names, read_record
 from dctdiff.data.packing import open_pixels
 from dctdiff.models.config import ModelConfig, model_config
 from dctdiff.models.identity import run_identity
@@ -84,7 +84,7 @@ def trained(paths: Namespace, run: Run, states: Path, stop: Callable[[], bool]) 
     config = model_config(run, statistics, class_counts)
     weights = token_weights(config, statistics)
     images = open_pixels(paths.pixels, paths.images, config.resolution)
-    identity = run_identity(run, config, weights, sha256(paths.images))
+    identity = run_identity(run, config, weights, sha256(paths.images), read_record(paths.images))
     folder = state_folder(states, identity, run.ask_above_steps)
 
     ema, log = train(run, config, weights, images, labels, folder, stop)
