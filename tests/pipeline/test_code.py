@@ -161,6 +161,12 @@ def test_a_new_entry_of_a_registry_changes_nothing_for_the_others(package):
         meaning(chosen={"REGISTRY": "four"})
 
 
+@pytest.mark.parametrize("registry", ["dict(one=one, two=two)", '{**{"one": one}, "two": two}'])
+def test_of_a_registry_that_is_put_together_all_counts(package, registry):
+    edited(package, "c.py", '{"one": one, "two": two}', registry)
+    assert {"c.one", "c.two"} <= meaning(chosen={"REGISTRY": "one"}).keys()
+
+
 def test_a_root_that_is_gone_is_an_error(package):
     with pytest.raises(ValueError, match=r"pack\.a\.gone is not defined"):
         code.meaning(["pack.a.gone"])

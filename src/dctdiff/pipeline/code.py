@@ -261,7 +261,7 @@ def _said(definition: Definition) -> Said:
 def _said_by_entry(registry: Definition, key: str) -> Said:
     """Of a dict of alternatives only the entry ``key``."""
     value = registry.module.definitions[registry.name].value
-    if not isinstance(value, ast.Dict):  # it is put together somehow: all of it counts
+    if not isinstance(value, ast.Dict) or None in value.keys:  # it is put together somehow: all of it counts
         return _said(registry)
     for name, entry in zip(value.keys, value.values, strict=True):
         if ast.literal_eval(name) == key:
