@@ -50,8 +50,9 @@ commit: env
 	python -m dctdiff.stages.code --params params.yaml --out_code results/code
 	dvc commit --force
 
+keep: export WHY := $(value WHY)
 keep: env
-	python -m dctdiff.commands.keep --stages $(STAGES) --why "$(WHY)"
+	python -m dctdiff.commands.keep --stages $(STAGES) --why "$$WHY"
 	if [ -f dvc.lock ]; then dvc repro --quiet code; fi
 
 continue anew: env

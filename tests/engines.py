@@ -12,7 +12,7 @@ from pathlib import Path
 from dctdiff.pipeline.command import parse_command
 
 ROOT = Path(__file__).resolve().parent.parent
-SECONDS = 300  # no command of a test may take longer
+SECONDS = 600  # no command of a test may take longer
 COPIED = (
     "Snakefile",
     "dvc.yaml",

@@ -86,7 +86,7 @@ def test_a_job_that_runs_again_trains_no_step(project):
 @pytest.mark.parametrize("edited", NUMERICAL)
 def test_code_that_changes_numbers_asks_first(project, edited):
     name, old, new, definition = NUMERICAL[edited]
-    files = states(project)
+    files, results = states(project), made_files(project)
     edit(project / SOURCE / name, old, new)
     target = "results/runs/micro32-dctdiff/last.safetensors"
     assert "weights" in snakemake_would_run(project)
@@ -96,6 +96,16 @@ def test_code_that_changes_numbers_asks_first(project, edited):
     assert (" on other images" in output) == (edited == "the draws")  # which the crops come from, too
     assert "make continue RUN=micro32-dctdiff" in output and "make anew RUN=micro32-dctdiff" in output
     assert states(project) == files
+    if edited == "the draws":
+        return
+    assert made_files(project) == results  # the finished run, too, which is asked about
+    edit(project / SOURCE / name, new, old)
+    assert snakemake_would_run(project) == set()
+
+
+def made_files(folder: Path) -> dict[str, bytes]:
+    paths = [path for path in (folder / "results").rglob("*") if path.is_file() and "state" not in path.parts]
+    return {str(path): path.read_bytes() for path in paths if not path.name.startswith(".")}
 
 
 def answer(project: Path, word: str) -> str:
@@ -173,9 +183,7 @@ def test_stages_can_be_kept_one_by_one(project):
     keep(project, "--stages", "download", "crop", "pack", "weights", "--why", "the buffer")
     after = snakemake_would_run(project)
     assert "crop" not in after and "sample" in after and after < before
-    assert "STAGES has 'sampel', but the stages with results are" in keep(
-        project, "--stages", "sampel", "--why", "x", fails=True
-    )
+    assert "STAGES has 'sampel', but the stages are" in keep(project, "--stages", "sampel", "--why", "x", fails=True)
 
 
 def test_a_judgement_ends_when_its_edit_is_undone(project):
@@ -184,7 +192,7 @@ def test_a_judgement_ends_when_its_edit_is_undone(project):
     keep(project, "--why", "the buffer")
     edit(path, HARMLESS[2], HARMLESS[1])
     assert snakemake_would_run(project) == set()
-    keep(project, "--why", "nothing")
+    assert "nothing to keep" in keep(project, "--why", "nothing", fails=True)
     assert snakemake_would_run(project) == set()
 
 

@@ -150,7 +150,8 @@ SHAPING = {
 UNSHAPING = {
     "train_steps": 9, "checkpoint_steps": 9, "processes": 2, "release": RELEASE, "weights": "trained",
     "attention": "math", "compile": "never", "gradient_checkpointing": True, "accumulation_steps": 2,
-    "ask_above_steps": 7, "kept_states": 3,
+    "ask_above_steps": 7, "kept_states": 3, "log_steps": 7, "dataset": "e",
+    "codec": "f",
 }  # fmt: skip
 
 

@@ -8,10 +8,11 @@ rule weights:
         statistics=weights_statistics,
         stale=stale("weights"),
     output:
-        weights="results/runs/{run}/last.safetensors",
-        checkpoints=directory("results/runs/{run}/checkpoints"),
-        log="results/training/{run}.jsonl",
-        record="results/records/weights/{run}.json",
+        # Kept until they are replaced: a run that asks what to do loses nothing.
+        weights=update("results/runs/{run}/last.safetensors"),
+        checkpoints=update(directory("results/runs/{run}/checkpoints")),
+        log=update("results/training/{run}.jsonl"),
+        record=update("results/records/weights/{run}.json"),
     priority: 10
     params:
         module=weights_module,

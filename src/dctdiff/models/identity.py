@@ -28,10 +28,11 @@ def training_code(config: ModelConfig) -> dict[str, str]:
     return meaning(STEP, chosen=choices(config.space), without=("params",))
 
 
-def run_identity(run: Run, config: ModelConfig, weights: list[float], images_sha256: str, made: dict) -> dict:
+def run_identity(run: Run, config: ModelConfig, weights: list[float], images_sha256: dict, made: dict) -> dict:
     """Plain JSON values: params, model, weights of the loss, images, arithmetic and code.
 
-    ``made``: the record of the images' archive, which holds the params by which they were cropped.
+    ``images_sha256``: digests of the pixels and labels that are trained on; ``made``: the record of the
+    images' archive, which holds the params by which they were cropped.
     """
     identity = {
         "run": run.model_dump(exclude=NOT_IN_IDENTITY | {"mixed_precision"}),

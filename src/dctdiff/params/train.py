@@ -14,6 +14,7 @@ from dctdiff.pipeline.slice import Count, Name, Seed
 NOT_IN_IDENTITY = ROUNDING_ONLY | {
     "train_steps", "checkpoint_steps", "processes", "gradient_checkpointing", "accumulation_steps",
     "weights", "release", "ask_above_steps", "kept_states",
+    "log_steps", "dataset", "codec",
 }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import platform
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -49,7 +50,7 @@ def _taken(file) -> bool:
 
 
 def forget_dead_snakemakes() -> IO:
-    """Remove the locks of Snakemakes that were killed in this folder; keep what is returned open to be alive.
+    """Remove what Snakemakes that were killed in this folder have left; keep what is returned open to be alive.
 
     Snakemake's own locks are files, which outlive it, and the next one would refuse to start.
     """
@@ -60,5 +61,7 @@ def forget_dead_snakemakes() -> IO:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         for lock in folder.glob("locks/*"):
             lock.unlink()
+        # Of jobs that were killed while they updated their outputs, which are replaced as a whole or not at all.
+        shutil.rmtree(folder / "backups", ignore_errors=True)
     fcntl.flock(file, fcntl.LOCK_SH)
     return file

@@ -6,6 +6,7 @@ without a change costs seconds.
 """
 
 import contextlib
+import hashlib
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
@@ -23,9 +24,10 @@ from dctdiff.models.weights import save_model, write_checkpoints
 from dctdiff.params.jobs import choices
 from dctdiff.params.train import Run
 from dctdiff.pipeline.command import run_stage
+from dctdiff.pipeline.digests import digest
 from dctdiff.pipeline.environment import is_first_process, process_rank
 from dctdiff.pipeline.errors import UserError
-from dctdiff.pipeline.files import read_json, sha256, write_text
+from dctdiff.pipeline.files import read_json, write_text
 from dctdiff.pipeline.launch import relaunch_with
 from dctdiff.pipeline.lock import only_owner
 from dctdiff.pipeline.record import Used
@@ -53,6 +55,11 @@ def training_labels(images: str, num_classes: int | None) -> np.ndarray | None:
         found = f"{len(classes)} classes ({', '.join(classes[:5])}{', ...' if len(classes) > 5 else ''})"
         raise UserError(f"{images} holds {found}, but num_classes is {num_classes}; correct one of them")
     return labels
+
+
+def trained_on(pixels: str, labels: np.ndarray | None) -> dict[str, str | None]:
+    """Digests of the images and their labels as training sees them."""
+    return {"pixels": digest(pixels), "labels": None if labels is None else hashlib.sha256(labels).hexdigest()}
 
 
 def token_weights(config: ModelConfig, statistics: dict) -> list[float]:
@@ -84,7 +91,7 @@ def trained(paths: Namespace, run: Run, states: Path, stop: Callable[[], bool]) 
     config = model_config(run, statistics, class_counts)
     weights = token_weights(config, statistics)
     images = open_pixels(paths.pixels, paths.images, config.resolution)
-    identity = run_identity(run, config, weights, sha256(paths.images), read_record(paths.images))
+    identity = run_identity(run, config, weights, trained_on(paths.pixels, labels), read_record(paths.images))
     folder = state_folder(states, identity, run.ask_above_steps)
 
     ema, log = train(run, config, weights, images, labels, folder, stop)
