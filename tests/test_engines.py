@@ -115,11 +115,21 @@ def test_sections_may_be_empty(finished, tmp_path):
     params = yaml.safe_load((folder / "params.yaml").read_text())["suite"]
     for section in ("truncations", "upsamplings", "spectra", "selections"):
         params[section] = {}
-    del params["cells"]["micro-dct-best"], params["published"]
+    del params["cells"]["micro-dct-best"]
+    params["published"] = None
     (folder / "params.yaml").write_text(yaml.safe_dump({"suites": {"micro": params}, "suite": params}))
     run(folder, "snakemake", "--cores", "2")
     assert {Path(name).stem for name in tables(folder)} == {"quality", "statistics", "training"}
     assert (folder / "results/report/index.html").exists()
+
+
+@pytest.mark.parametrize("suite", PARAMS["suites"])
+def test_dvc_plans_every_suite(tmp_path, suite):
+    """DVC is given each section by its name, and stops if a suite leaves one out."""
+    folder = copy_project(tmp_path, suite)
+    run(folder, "dvc", "repro", "plan")
+    plan = json.loads((folder / "results/plan.json").read_text())
+    assert plan.get("published") == PARAMS["suites"][suite]["published"]
 
 
 def test_an_evaluation_carries_its_protocol(finished):

@@ -44,7 +44,7 @@ class Suite(Slice):
     round_trip: RoundTrip = Field(description="floor: held-out images through each codec")
     extractor: Extractor = Field(description="features behind every distance of the suite")
     report: Report = Field(description="look of the report; changes no number")
-    published: Name | None = Field(None, description="group of data/published.yaml that the tables show beside")
+    published: Name | None = Field(description="group of data/published.yaml that the tables show beside, or null")
 
     @model_validator(mode="after")
     def references_exist(self):
