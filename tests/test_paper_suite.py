@@ -132,13 +132,17 @@ def run_small_suite(tmp_path_factory) -> tuple[Path, dict]:
     return folder, suite
 
 
+def names(suite: dict) -> list[str]:
+    return table_names({**suite, "published": PUBLISHED})
+
+
 def table(folder: Path, name: str) -> pd.DataFrame:
     return pd.read_csv(folder / f"results/tables/{name}.csv", dtype=str, keep_default_na=False)
 
 
 def test_every_cell_was_reproduced_and_no_field_is_blank(finished):
     folder, suite = finished
-    tables = {name: table(folder, name) for name in table_names({**suite, "published": PUBLISHED})}
+    tables = {name: table(folder, name) for name in names(suite)}
     assert set(PUBLISHED["distances"]) < tables.keys()
     for name, frame in tables.items():
         assert not (frame == "").any(axis=None), name
@@ -203,7 +207,7 @@ def test_every_release_can_be_imported_in_place_of_training(finished):
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex; apt-get install texlive-latex-recommended")
 def test_the_latex_of_every_table_compiles(finished, tmp_path):
     folder, suite = finished
-    inputs = "\n".join(rf"\input{{{folder}/results/tables/{name}.tex}}\clearpage" for name in table_names(suite))
+    inputs = "\n".join(rf"\input{{{folder}/results/tables/{name}.tex}}\clearpage" for name in names(suite))
     (tmp_path / "all.tex").write_text(
         r"\documentclass{article}\usepackage{booktabs,longtable}\usepackage[margin=1cm]{geometry}"
         f"\n\\begin{{document}}\n{inputs}\n\\end{{document}}\n"
