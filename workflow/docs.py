@@ -59,7 +59,7 @@ SHOWN = {
     ),
     "cifar10-minutes": Shown(
         ("quality", "checkpoints", "training"),
-        ("distance-cifar10", "distance-training", "loss"),
+        ("distance-cifar10", "distance-training", "distance-time", "loss"),
         ("datasets/cifar10", "cells/minutes-dctdiff-s-dpm-50", "cells/minutes-uvit-s-dpm-50"),
         3,
         minutes=True,

@@ -266,7 +266,9 @@ def test_a_malicious_pickle_is_refused_and_runs_nothing(tmp_path, where, protoco
     assert not (tmp_path / "done").exists()
 
 
-@pytest.mark.parametrize("call", [eval, getattr, __import__, np.load, np.frombuffer, pickle.loads], ids=lambda call: call.__name__)
+@pytest.mark.parametrize(
+    "call", [eval, getattr, __import__, np.load, np.frombuffer, pickle.loads], ids=lambda call: call.__name__
+)
 def test_no_other_name_is_admitted(tmp_path, call):
     path = written(tmp_path / "a.zip", {"data_batch_1": pickle.dumps(Attack(call, "1"), protocol=2)})
     with pytest.raises(UserError, match=f"it asks for '.*{call.__name__}'"):

@@ -92,56 +92,70 @@ def _scale_nfe(axes: Axes, nfes: list[int]) -> None:
 
 
 def loss_curves(logs: dict[str, list[dict]], smoothing: int) -> Figure:
-    """Training loss against images seen and against time, averaged over ``smoothing`` log lines.
+    """Training loss against images seen, averaged over ``smoothing`` log lines.
 
     The log of published weights has no loss, and no curve.
     """
     trained = {name: [line for line in lines if line["loss"] is not None] for name, lines in logs.items()}
     trained = {name: lines for name, lines in trained.items() if lines}
-    figure, (by_images, by_time) = _two_panels(len(trained))
-    unit, seconds_per_unit = _time_unit(trained)
+    figure, axes = _one_panel(len(trained))
     for (name, lines), (style, colour) in zip(trained.items(), _line_styles(), strict=False):
         window = min(smoothing, len(lines))
         smooth = np.convolve([line["loss"] for line in lines], np.ones(window) / window, mode="valid")
-        shown = lines[window - 1 :]
-        by_images.plot([line["images"] for line in shown], smooth, style, color=colour, label=name)
-        by_time.plot([line["seconds"] / seconds_per_unit for line in shown], smooth, style, color=colour)
-    by_images.set(xlabel="images seen", ylabel="training loss")
-    by_images.xaxis.set_major_formatter(EngFormatter(sep=""))
-    by_time.set(xlabel=unit)
-    figure.suptitle("Losses of different spaces do not compare", fontsize="medium")
+        axes.plot([line["images"] for line in lines[window - 1 :]], smooth, style, color=colour, label=name)
+    axes.set(xlabel="images seen", ylabel="training loss")
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.set_title("Losses of different spaces do not compare", fontsize="medium")
     if trained:
         figure.legend(loc="outside right upper", fontsize="small", frameon=False)
     return figure
 
 
-def distance_against_training(selections: dict[str, dict], logs: dict[str, list[dict]]) -> Figure:
-    """Distance of each kept checkpoint of each run against its steps and against the time they took."""
-    figure, (by_steps, by_time) = _two_panels(len(selections))
-    unit, seconds_per_unit = _time_unit({name: logs[name] for name in selections if name in logs})
-    metric = "distance"
-    for (name, selection), (style, colour) in zip(selections.items(), _line_styles(), strict=False):
-        metric = f"{selection['protocol']['metric']}, n = {selection['n_images']}"
-        steps = [candidate["step"] for candidate in selection["candidates"]]
-        values = [candidate["value"] for candidate in selection["candidates"]]
-        shown = {"marker": "o", "markerfacecolor": "white", "color": colour}
-        by_steps.plot(steps, values, style, label=f"{name}, NFE {selection['nfe']}", **shown)
-        if name in logs:
-            lines = [{"step": 0, "seconds": 0.0}, *logs[name]]
-            seconds = np.interp(steps, [line["step"] for line in lines], [line["seconds"] for line in lines])
-            by_time.plot(seconds / seconds_per_unit, values, style, **shown)
-    by_steps.set(xlabel="steps", ylabel=metric, xlim=(0, None), ylim=(0, None))
-    by_steps.xaxis.set_major_formatter(EngFormatter(sep=""))
-    by_time.set(xlabel=unit, xlim=(0, None))
+def distance_against_training(selections: dict[str, dict]) -> Figure:
+    """Distance of each kept checkpoint of each run against its steps."""
+    figure, axes = _one_panel(len(selections))
+    _plot_checkpoints(axes, selections, {name: _steps(selection) for name, selection in selections.items()})
+    axes.set(xlabel="steps", xlim=(0, None), ylim=(0, None))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     if selections:
         figure.legend(loc="outside right upper", fontsize="small", frameon=False)
     return figure
 
 
-def _two_panels(n_lines: int) -> tuple[Figure, np.ndarray]:
-    """Beside each other with one vertical axis; high enough for a legend of ``n_lines`` outside on the right."""
-    size = (11, max(3.6, 0.24 * n_lines + 0.5))
-    return plt.subplots(1, 2, figsize=size, layout="constrained", sharey=True)
+def distance_against_time(selections: dict[str, dict], logs: dict[str, list[dict]]) -> Figure:
+    """The same against the time that the steps took: measured, so not alike from one training to the next."""
+    logged = {name: selection for name, selection in selections.items() if logs.get(name)}
+    figure, axes = _one_panel(len(logged))
+    seconds = {name: _seconds_at(_steps(selection), logs[name]) for name, selection in logged.items()}
+    unit, seconds_per_unit = _time_unit(max((values[-1] for values in seconds.values()), default=0.0))
+    _plot_checkpoints(axes, logged, {name: values / seconds_per_unit for name, values in seconds.items()})
+    axes.set(xlabel=f"{unit} of training", xlim=(0, None), ylim=(0, None))
+    if logged:
+        figure.legend(loc="outside right upper", fontsize="small", frameon=False)
+    return figure
+
+
+def _plot_checkpoints(axes: Axes, selections: dict[str, dict], places: dict) -> None:
+    for (name, selection), (style, colour) in zip(selections.items(), _line_styles(), strict=False):
+        values = [candidate["value"] for candidate in selection["candidates"]]
+        shown = {"marker": "o", "markerfacecolor": "white", "color": colour}
+        axes.plot(places[name], values, style, label=f"{name}, NFE {selection['nfe']}", **shown)
+        axes.set_ylabel(f"{selection['protocol']['metric']}, n = {selection['n_images']}")
+
+
+def _steps(selection: dict) -> list[int]:
+    return [candidate["step"] for candidate in selection["candidates"]]
+
+
+def _seconds_at(steps: list[int], log: list[dict]) -> np.ndarray:
+    """When each step was done, between the lines of the log by their steps."""
+    lines = [{"step": 0, "seconds": 0.0}, *log]
+    return np.interp(steps, [line["step"] for line in lines], [line["seconds"] for line in lines])
+
+
+def _one_panel(n_lines: int) -> tuple[Figure, Axes]:
+    """High enough for a legend of ``n_lines`` outside on the right."""
+    return plt.subplots(figsize=(9, max(3.6, 0.24 * n_lines + 0.5)), layout="constrained")
 
 
 def _line_styles() -> Iterator[tuple[str, tuple]]:
@@ -150,10 +164,9 @@ def _line_styles() -> Iterator[tuple[str, tuple]]:
     return ((style, colour) for style in itertools.cycle(LOSS_STYLES) for colour in colours)
 
 
-def _time_unit(logs: dict[str, list[dict]]) -> tuple[str, float]:
-    """Hours, or minutes if nothing took two hours: name of the axis, seconds of the unit."""
-    longest = max((lines[-1]["seconds"] for lines in logs.values()), default=0.0)
-    return ("hours of training", 3600.0) if longest >= 7200 else ("minutes of training", 60.0)
+def _time_unit(longest: float) -> tuple[str, float]:
+    """Hours, or minutes if nothing took two hours: name of the unit and its seconds."""
+    return ("hours", 3600.0) if longest >= 7200 else ("minutes", 60.0)
 
 
 def coefficient_distributions(name: str, statistics: dict) -> Figure:
