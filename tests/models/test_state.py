@@ -37,9 +37,13 @@ def root(tmp_path):
     return tmp_path / "runs/r/state"
 
 
-def trained(root, identity, steps, ask_above_steps=1000):
+def folder_of(root, identity, train_steps=100_000):
+    return state_folder(root, identity, train_steps, ask_above_steps=1000)
+
+
+def trained(root, identity, steps, train_steps=100_000, ask_above_steps=1000):
     """A state of ``steps`` in the folder of an identity."""
-    folder = state_folder(root, identity, ask_above_steps)
+    folder = state_folder(root, identity, train_steps, ask_above_steps)
     (folder / f"step-{steps:09d}.pt").write_bytes(f"state of {identity['code']}".encode())
     candidate_path(folder, 100).parent.mkdir(exist_ok=True)
     candidate_path(folder, 100).write_bytes(b"candidate")
@@ -52,10 +56,10 @@ def test_the_same_run_finds_its_folder_again(root):
     first = trained(root, IDENTITY, 2000)
     other = trained(root, changed(run__lr=0.2), 3000)
     assert first != other
-    assert state_folder(root, IDENTITY, 1000) == first
+    assert folder_of(root, IDENTITY) == first
     newer = changed(run__skip_bias_std=0.0, model__prediction="noise")  # keys that came later, at their defaults
-    assert state_folder(root, newer, 1000) == first
-    assert state_folder(root, changed(run__skip_bias_std=1.0), 1000) not in (first, other)
+    assert folder_of(root, newer) == first
+    assert folder_of(root, changed(run__skip_bias_std=1.0)) not in (first, other)
     assert not (root / QUESTION).exists()
 
 
@@ -70,46 +74,46 @@ def test_images_that_came_out_otherwise_ask(root):
     trained(root, IDENTITY, 5000)
     for change in ({"images_sha256": "j"}, {"weights": [2.0]}, {"model__eta": 1.0}):
         with pytest.raises(UserError, match="trained on other images or statistics of them; make continue"):
-            state_folder(root, changed(**change), 1000)
+            folder_of(root, changed(**change))
 
 
 def test_other_code_asks_and_touches_nothing(root):
     folder = trained(root, IDENTITY, 2000)
     with pytest.raises(UserError) as asked:
-        state_folder(root, EDITED, 1000)
+        folder_of(root, EDITED)
     assert str(asked.value) == (
         "r has a state of 2000 steps and 4 hours of H100, trained by other code (diffusion.loss.f, models.step.h "
         "differ); make continue RUN=r goes on from it, make anew RUN=r starts anew and keeps it aside"
     )
     assert sorted(path.name for path in root.iterdir()) == sorted([folder.name, QUESTION])
     with pytest.raises(UserError, match="differ\\) on other images or statistics of them; make continue"):
-        state_folder(root, EDITED | {"images_sha256": "j"}, 1000)
+        folder_of(root, EDITED | {"images_sha256": "j"})
 
 
 def test_few_steps_are_left_without_a_question(root):
     folder = trained(root, IDENTITY, 1000)
-    assert state_folder(root, EDITED, 1000) != folder
+    assert folder_of(root, EDITED) != folder
     assert latest_step(folder) == 1000
-    assert state_folder(root, IDENTITY, 1000) == folder
+    assert folder_of(root, IDENTITY) == folder
 
 
 def test_of_several_states_the_furthest_is_asked_about(root):
     trained(root, IDENTITY, 2000)
     trained(root, EDITED, 9000, ask_above_steps=5000)
     with pytest.raises(UserError, match="a state of 9000 steps"):
-        state_folder(root, changed(code={"diffusion.loss.f": "Z"}), 1000)
+        folder_of(root, changed(code={"diffusion.loss.f": "Z"}))
 
 
 def asked(root, identity):
     with pytest.raises(UserError):
-        state_folder(root, identity, 1000)
+        folder_of(root, identity)
 
 
 def test_to_continue_takes_state_candidates_and_log_along(root):
     old = trained(root, IDENTITY, 2000)
     asked(root, EDITED)
     assert go_on(root) == "r will go on from step 2000"
-    new = state_folder(root, EDITED, 1000)
+    new = folder_of(root, EDITED)
     assert new != old and not (root / QUESTION).exists()
     for name in ("step-000002000.pt", "candidates/000000100.safetensors", "log.jsonl"):
         assert (new / name).read_bytes() == (old / name).read_bytes()
@@ -117,7 +121,7 @@ def test_to_continue_takes_state_candidates_and_log_along(root):
         file.write("more")
     assert "more" not in (old / "log.jsonl").read_text()
     # The state of before belongs to the code of before, and is not asked about a second time.
-    assert state_folder(root, IDENTITY, 1000) == old
+    assert folder_of(root, IDENTITY) == old
     asked(root, changed(code={"diffusion.loss.f": "Z"}))
     assert read_json(root / QUESTION)["trained_otherwise"] == new.name
 
@@ -126,10 +130,10 @@ def test_to_start_anew_keeps_the_state_for_its_own_code(root):
     old = trained(root, IDENTITY, 2000)
     asked(root, EDITED)
     assert start_anew(root) == f"r will start anew; {old} keeps its 2000 steps"
-    new = state_folder(root, EDITED, 1000)
+    new = folder_of(root, EDITED)
     assert latest_step(new) == 0 and latest_step(old) == 2000
-    state_folder(root, changed(code={"diffusion.loss.f": "Z"}), 1000)  # no question about what was left
-    assert state_folder(root, IDENTITY, 1000) == old
+    folder_of(root, changed(code={"diffusion.loss.f": "Z"}))  # no question about what was left
+    assert folder_of(root, IDENTITY) == old
 
 
 def test_a_state_that_was_left_and_taken_up_again_is_asked_about(root):
@@ -144,9 +148,9 @@ def test_few_own_steps_do_not_hide_a_long_training(root):
     trained(root, EDITED, 10)
     trained(root, IDENTITY, 90_000)
     with pytest.raises(UserError, match="a state of 90000 steps"):
-        state_folder(root, EDITED, 1000)
+        folder_of(root, EDITED)
     go_on(root)
-    assert latest_step(state_folder(root, EDITED, 1000)) == 90_000
+    assert latest_step(folder_of(root, EDITED)) == 90_000
 
 
 @pytest.mark.parametrize("answer", [go_on, start_anew])
@@ -157,7 +161,7 @@ def test_an_answer_that_was_killed_at_its_end_can_be_given_again(root, answer):
     answer(root)
     (root / QUESTION).write_bytes(question)
     answer(root)
-    assert latest_step(state_folder(root, EDITED, 1000)) == (2000 if answer is go_on else 0)
+    assert latest_step(folder_of(root, EDITED)) == (2000 if answer is go_on else 0)
 
 
 def test_a_state_that_is_gone_is_not_gone_on_from(root):
@@ -166,7 +170,7 @@ def test_a_state_that_is_gone_is_not_gone_on_from(root):
     shutil.rmtree(old)
     with pytest.raises(UserError, match="holds no state any more; start the run again"):
         go_on(root)
-    assert latest_step(state_folder(root, EDITED, 1000)) == 0
+    assert latest_step(folder_of(root, EDITED)) == 0
 
 
 def test_an_identity_of_an_earlier_version_lacks_keys(root):
@@ -181,7 +185,7 @@ def test_an_identity_of_an_earlier_version_lacks_keys(root):
 def test_an_edit_that_is_undone_takes_the_question_back(root):
     old = trained(root, IDENTITY, 2000)
     asked(root, EDITED)
-    assert state_folder(root, IDENTITY, 1000) == old
+    assert folder_of(root, IDENTITY) == old
     with pytest.raises(UserError, match="r asks nothing"):
         go_on(root)
 
@@ -192,10 +196,42 @@ def test_a_state_of_an_earlier_version_is_asked_about(root):
     old.mkdir(parents=True)
     (old / "step-000002000.pt").write_bytes(b"state")
     with pytest.raises(UserError, match="trained by an earlier version of this project, which"):
-        state_folder(root, IDENTITY, 1000)
+        folder_of(root, IDENTITY)
     go_on(root)
-    assert latest_step(state_folder(root, IDENTITY, 1000)) == 2000
-    state_folder(root, changed(run__seed=2), 1000)  # what was answered is not asked again
+    assert latest_step(folder_of(root, IDENTITY)) == 2000
+    folder_of(root, changed(run__seed=2))  # what was answered is not asked again
+
+
+def test_to_lower_train_steps_asks_before_what_is_trained_is_left(root):
+    old = trained(root, IDENTITY, 5000)
+    with pytest.raises(UserError) as lowered:
+        folder_of(root, IDENTITY, train_steps=1500)
+    assert str(lowered.value) == (
+        "r has a state of 5000 steps and 4 hours of H100, but train_steps is 1500, and no state at or before that is "
+        "kept; set train_steps to 5000 to keep its results, or make anew RUN=r starts anew and keeps the state aside"
+    )
+    with pytest.raises(
+        UserError, match=r"r cannot go on: .* raise train_steps to that, or train anew: make anew RUN=r"
+    ):
+        go_on(root)
+    start_anew(root)
+    new = trained(root, IDENTITY, 1500, train_steps=1500)
+    assert new != old and latest_step(old) == 5000
+    assert folder_of(root, IDENTITY, train_steps=5000) == old
+    assert folder_of(root, IDENTITY, train_steps=1500) == new  # trained already, so nothing is asked
+
+
+def test_to_lower_train_steps_goes_on_from_a_state_before_it(root):
+    folder = trained(root, IDENTITY, 5000)
+    (folder / "step-000001000.pt").write_bytes(b"state")
+    assert folder_of(root, IDENTITY, train_steps=1500) == folder
+
+
+def test_to_lower_train_steps_below_a_few_starts_in_a_folder_of_its_own(root):
+    """Beside the later states the new ones would be taken for the oldest, and removed."""
+    old = trained(root, IDENTITY, 900)
+    assert folder_of(root, IDENTITY, train_steps=500) != old
+    assert latest_step(old) == 900
 
 
 def test_a_killed_answer_is_given_again(root):
@@ -204,4 +240,4 @@ def test_a_killed_answer_is_given_again(root):
     half = root / f".{'x' * 16}.tmp"
     half.mkdir()
     go_on(root)
-    assert latest_step(state_folder(root, EDITED, 1000)) == 2000
+    assert latest_step(folder_of(root, EDITED)) == 2000

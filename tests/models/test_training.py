@@ -121,10 +121,15 @@ def test_candidates_of_a_shorter_run_are_those_up_to_its_end(tmp_path):
     assert candidates(CANDIDATE_RUN.model_copy(update={"candidate_steps": None}), tmp_path) == {}
 
 
-def test_a_lost_candidate_is_an_error(tmp_path):
+@pytest.mark.parametrize("what", ["gone", "damaged"])
+def test_a_candidate_that_is_not_whole_is_an_error(tmp_path, what):
     trained(tmp_path, CANDIDATE_RUN)
-    candidates(CANDIDATE_RUN, tmp_path)[4].unlink()
-    with pytest.raises(UserError, match=r"000000004\.safetensors is gone, but the run has passed it; delete"):
+    path = candidates(CANDIDATE_RUN, tmp_path)[4]
+    if what == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(UserError, match=rf"000000004\.safetensors is {what}, but the run has passed it; put a copy"):
         candidates(CANDIDATE_RUN, tmp_path)
 
 
@@ -207,6 +212,16 @@ def test_a_damaged_state_is_passed_over(straight, tmp_path, capsys, damage):
     assert same_run(trained(tmp_path), straight)
     assert f"{second} is damaged, and is passed over" in capsys.readouterr().err
     assert first.name.startswith("step-000000010-") and second.name.startswith("step-000000011-")
+
+
+def test_a_long_training_whose_states_are_all_damaged_does_not_start_anew(tmp_path):
+    run = RUN.model_copy(update={"ask_above_steps": 9})
+    with pytest.raises(Interrupted):
+        trained(tmp_path, run, stop_after=11)
+    for path in states_in(tmp_path):
+        path.write_bytes(b"junk")
+    with pytest.raises(UserError, match="keeps no state that is whole: 11 steps are damaged; put a copy of one back"):
+        trained(tmp_path, run)
 
 
 def test_so_many_states_are_kept(tmp_path):

@@ -8,6 +8,7 @@ stops, and a person chooses between ``go_on`` and ``start_anew``.
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import sys
@@ -17,7 +18,7 @@ from pathlib import Path
 import torch
 
 from dctdiff.models.identity import same_images, same_params
-from dctdiff.models.weights import checkpoint_name, link_or_copy
+from dctdiff.models.weights import checkpoint_name, link_or_copy, read_model
 from dctdiff.params.train import Run
 from dctdiff.pipeline.code import differences
 from dctdiff.pipeline.errors import UserError
@@ -29,24 +30,30 @@ N_NAMED = 3  # definitions in a message
 DIGITS = 16  # of the SHA-256 of a state in its name
 
 
-def state_folder(root: Path, identity: dict, ask_above_steps: int) -> Path:
+def state_folder(root: Path, identity: dict, train_steps: int, ask_above_steps: int) -> Path:
     """The folder under ``root`` in which a run of this ``identity`` goes on or starts.
 
-    A UserError asks what to do about a state of more steps than that which was trained otherwise.
+    A UserError asks what to do about a state of more steps than ``ask_above_steps`` that was trained
+    otherwise, or about one that lies beyond ``train_steps``: no one can go back from it.
     """
-    own, others = [], []
+    own, beyond, others = [], [], []
     for folder in folders(root):
         found = _identity(folder)
         if "run" in found and not same_params(found, identity):
             continue
         if found.get("code") == identity["code"] and same_images(found, identity):
-            own.append(folder)
+            past = latest_step(folder) and not latest_step(folder, train_steps)
+            (beyond if past else own).append(folder)
         elif not found.get("left"):
             others.append(folder)
-    nearest, furthest = (max(group, key=latest_step, default=None) for group in (own, others))
+    nearest = max(own, key=lambda folder: latest_step(folder, train_steps), default=None)
+    if not latest_step(nearest):
+        others += [folder for folder in beyond if not _identity(folder).get("left")]
+    furthest = max(others, key=latest_step, default=None)
     if furthest is not None and latest_step(furthest) > max(ask_above_steps, latest_step(nearest)):
-        write_json(root / QUESTION, {"identity": identity, "trained_otherwise": furthest.name})
-        raise UserError(_question(root, furthest, identity))
+        question = {"identity": identity, "train_steps": train_steps, "trained_otherwise": furthest.name}
+        write_json(root / QUESTION, question)
+        raise UserError(_question(root, furthest, identity, train_steps))
     (root / QUESTION).unlink(missing_ok=True)
     folder = nearest or _new_folder(root, identity)
     write_json(folder / IDENTITY, identity)  # no longer one that was left
@@ -55,8 +62,14 @@ def state_folder(root: Path, identity: dict, ask_above_steps: int) -> Path:
 
 def go_on(root: Path) -> str:
     """Answer the question of a run: its next start goes on from the state of the other code. Says what it did."""
-    identity, old = _asked(root)
-    new = _new_folder(root, identity)
+    question, old = _asked(root)
+    run, train_steps = root.parent.name, question["train_steps"]
+    if not latest_step(old, train_steps):
+        raise UserError(
+            f"{run} cannot go on: {old} has no state at or before train_steps {train_steps}, only one of "
+            f"{latest_step(old)} steps; raise train_steps to that, or train anew: make anew RUN={run}"
+        )
+    new = _new_folder(root, question["identity"])
     made = root / f".{new.name}.tmp"
     shutil.rmtree(made, ignore_errors=True)
     for path in sorted(path for path in old.rglob("*") if path.is_file() and path.name != IDENTITY):
@@ -64,11 +77,11 @@ def go_on(root: Path) -> str:
         target.parent.mkdir(parents=True, exist_ok=True)
         # Links: states and candidates are only ever replaced, never changed in place. The log is appended to.
         (shutil.copyfile if path.suffix == ".jsonl" else link_or_copy)(path, target)
-    write_json(made / IDENTITY, identity)
+    write_json(made / IDENTITY, question["identity"])
     made.rename(new)
     _leave(old)
     (root / QUESTION).unlink()
-    return f"{root.parent.name} will go on from step {latest_step(new)}"
+    return f"{run} will go on from step {latest_step(new, train_steps)}"
 
 
 def start_anew(root: Path) -> str:
@@ -94,9 +107,10 @@ def folders(root: Path) -> Iterator[Path]:
     return (path for path in sorted(root.glob("*")) if path.is_dir() and not path.name.startswith("."))
 
 
-def latest_step(folder: Path | None) -> int:
-    """Of the newest state in a folder; 0 if there is none."""
-    return 0 if folder is None else max(map(_step, states_in(folder)), default=0)
+def latest_step(folder: Path | None, train_steps: float = math.inf) -> int:
+    """Of the newest state in a folder at or before ``train_steps``; 0 if there is none."""
+    steps = [] if folder is None else map(_step, states_in(folder))
+    return max((step for step in steps if step <= train_steps), default=0)
 
 
 def _identity(folder: Path) -> dict:
@@ -110,8 +124,14 @@ def _leave(folder: Path) -> None:
     write_json(folder / IDENTITY, _identity(folder) | {"left": True})
 
 
-def _question(root: Path, folder: Path, identity: dict) -> str:
-    found = _identity(folder)
+def _question(root: Path, folder: Path, identity: dict, train_steps: int) -> str:
+    found, run = _identity(folder), root.parent.name
+    steps = f"{run} has a state of {latest_step(folder)} steps{_cost(folder)}"
+    if found.get("code") == identity["code"] and same_images(found, identity):
+        return (
+            f"{steps}, but train_steps is {train_steps}, and no state at or before that is kept; set train_steps to "
+            f"{latest_step(folder)} to keep its results, or make anew RUN={run} starts anew and keeps the state aside"
+        )
     if "code" in found:
         names = differences(found["code"], identity["code"])
         more = f" and {len(names) - N_NAMED} more" if len(names) > N_NAMED else ""
@@ -120,10 +140,9 @@ def _question(root: Path, folder: Path, identity: dict) -> str:
         by = " ".join(reasons)
     else:
         by = "by an earlier version of this project, which did not record its params"
-    run = root.parent.name
     return (
-        f"{run} has a state of {latest_step(folder)} steps{_cost(folder)}, trained {by}; "
-        f"make continue RUN={run} goes on from it, make anew RUN={run} starts anew and keeps it aside"
+        f"{steps}, trained {by}; make continue RUN={run} goes on from it, make anew RUN={run} starts anew and keeps it "
+        "aside"
     )
 
 
@@ -137,13 +156,14 @@ def _cost(folder: Path) -> str:
 
 
 def _asked(root: Path) -> tuple[dict, Path]:
+    """The question of a run, and the folder that it is about."""
     if not (root / QUESTION).exists():
         raise UserError(f"{root.parent.name} asks nothing; make continue and make anew answer a run that has stopped")
     question = read_json(root / QUESTION)
     old = root / question["trained_otherwise"]
     if not states_in(old):
         raise UserError(f"{old} holds no state any more; start the run again, and it will ask again if it must")
-    return question["identity"], old
+    return {"train_steps": latest_step(old)} | question, old
 
 
 def candidate_path(folder: Path, step: int) -> Path:
@@ -154,10 +174,21 @@ def candidates(run: Run, folder: Path) -> dict[int, Path]:
     """EMA weights that a finished run has kept: step -> file, for each multiple of candidate_steps."""
     steps = range(run.candidate_steps, run.train_steps + 1, run.candidate_steps) if run.candidate_steps else ()
     paths = {step: candidate_path(folder, step) for step in steps}
-    missing = [path for path in paths.values() if not path.exists()]
-    if missing:
-        raise UserError(f"{missing[0]} is gone, but the run has passed it; delete {folder} to train again")
+    for path in paths.values():
+        if not path.exists() or not _is_model(path):
+            what = "damaged" if path.exists() else "gone"
+            raise UserError(
+                f"{path} is {what}, but the run has passed it; put a copy back, or delete {folder} to train again"
+            )
     return paths
+
+
+def _is_model(path: Path) -> bool:
+    try:
+        read_model(path)
+    except UserError:
+        return False
+    return True
 
 
 def save_state(folder: Path, state: dict, kept_states: int) -> None:
@@ -180,15 +211,22 @@ def save_state(folder: Path, state: dict, kept_states: int) -> None:
         old.unlink()
 
 
-def load_state(folder: Path, train_steps: int, device: torch.device, quiet: bool = False) -> dict | None:
-    """The latest whole state at or before ``train_steps``, if any; says which are damaged unless ``quiet``."""
-    for path in reversed(states_in(folder)):
-        if _step(path) > train_steps:
-            continue
+def load_state(folder: Path, run: Run, device: torch.device, quiet: bool = False) -> dict | None:
+    """The latest whole state at or before ``train_steps``, if any; says which are damaged unless ``quiet``.
+
+    A UserError rather than a new start if more than ``ask_above_steps`` are damaged and nothing else is kept.
+    """
+    paths = [path for path in states_in(folder) if _step(path) <= run.train_steps]
+    for path in reversed(paths):
         if _is_whole(path):
             return torch.load(path, map_location=device, weights_only=True)
         if not quiet:
             print(f"{path} is damaged, and is passed over; the run goes on from an earlier state", file=sys.stderr)
+    if paths and _step(paths[-1]) > run.ask_above_steps:
+        raise UserError(
+            f"{folder} keeps no state that is whole: {_step(paths[-1])} steps are damaged; put a copy of one back, or "
+            "delete the folder to train from step 0"
+        )
     return None
 
 

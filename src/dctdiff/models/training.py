@@ -81,7 +81,7 @@ def train(
     check_processes(run, accelerator.num_processes)
     if len(images) < run.batch_size:
         raise UserError(f"batch_size is {run.batch_size}, but there are only {len(images)} images; lower it")
-    saved = load_state(state_folder, run.train_steps, device, quiet=not writes)
+    saved = load_state(state_folder, run, device, quiet=not writes)
     learner = Learner(run, config, weights, accelerator, saved)
     state = Progress(**saved["progress"]) if saved else Progress(torch.zeros((), device=device))
     state.go_on_with(digest_of(training_code(config)))

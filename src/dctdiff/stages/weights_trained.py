@@ -92,7 +92,7 @@ def trained(paths: Namespace, run: Run, states: Path, stop: Callable[[], bool]) 
     weights = token_weights(config, statistics)
     images = open_pixels(paths.pixels, paths.images, config.resolution)
     identity = run_identity(run, config, weights, trained_on(paths.pixels, labels), read_record(paths.images))
-    folder = state_folder(states, identity, run.ask_above_steps)
+    folder = state_folder(states, identity, run.train_steps, run.ask_above_steps)
 
     ema, log = train(run, config, weights, images, labels, folder, stop)
     if process_rank() == 0:
