@@ -20,7 +20,7 @@ from dctdiff.pipeline.code import check_beside, code_behind
 from dctdiff.pipeline.digests import digests
 from dctdiff.pipeline.environment import ignore_strangers, process_rank
 from dctdiff.pipeline.errors import ERROR_FILE, UserError
-from dctdiff.pipeline.record import Used, write_record
+from dctdiff.pipeline.record import Used, check_whole, write_record
 from dctdiff.pipeline.slice import explain, without_none
 
 NULL = "None"  # how both engines write the null of a params.yaml
@@ -127,7 +127,8 @@ def run_stage(
         records = command.record is not None and process_rank() == 0
         if records:
             code_behind(function)  # reads the code that runs, before anyone edits it
-            inputs = digests(path for name, path in named.items() if not name.startswith("out_"))
+            inputs = digests((path for name, path in named.items() if not name.startswith("out_")), anew=True)
+            check_whole(inputs)
         used = main(*[part for part in (command.paths, command.params) if part is not None]) or Used()
         if records:
             outputs = digests(path for name, path in named.items() if name.startswith("out_"))

@@ -1,4 +1,7 @@
-"""Digests of files and folders, remembered as long as they look the same: what is large is read once."""
+"""Digests of files and folders, remembered as long as they look the same: what is large is read once.
+
+A bit that flips on the disk changes no look, so whoever uses a file asks for it ``anew``.
+"""
 
 import hashlib
 import json
@@ -12,27 +15,27 @@ CACHE = Path(".cache/digests")  # beside params.yaml; may be deleted at any time
 REMEMBERED_BYTES = 10**6  # smaller files are read each time
 
 
-def digest(path: str | Path) -> str | None:
+def digest(path: str | Path, anew: bool = False) -> str | None:
     """SHA-256 of a file, or of the listing of all files in a folder; None if there is nothing."""
     path = Path(path)
     if path.is_dir():
-        return _remembered(path, _files_in(path))
+        return _remembered(path, _files_in(path), anew)
     if not path.exists():
         return None
-    return sha256(path) if path.stat().st_size < REMEMBERED_BYTES else _remembered(path, [path])
+    return sha256(path) if path.stat().st_size < REMEMBERED_BYTES else _remembered(path, [path], anew)
 
 
-def digests(paths: Iterable[str | Path]) -> dict[str, str | None]:
-    return {str(path): digest(path) for path in paths}
+def digests(paths: Iterable[str | Path], anew: bool = False) -> dict[str, str | None]:
+    return {str(path): digest(path, anew) for path in paths}
 
 
-def _remembered(path: Path, files: list[Path]) -> str:
-    """The digest of before if no name, size, time or inode differs."""
+def _remembered(path: Path, files: list[Path], anew: bool) -> str:
+    """The digest of before if no name, size, time or inode differs, unless it is wanted ``anew``."""
     looks = hashlib.sha256(repr([(str(file), *_look(file)) for file in files]).encode(errors="replace")).hexdigest()
     memory = CACHE / f"{hashlib.sha256(os.fsencode(path)).hexdigest()[:32]}.json"
     try:
         known = json.loads(memory.read_text(encoding="utf-8"))
-        if known["looks"] == looks:
+        if known["looks"] == looks and not anew:
             return known["sha256"]
     except (OSError, ValueError, KeyError, TypeError):  # not there, or broken: it is only a memory
         pass

@@ -1,11 +1,14 @@
 """The record of a job: by which command and code its results were made, and when."""
 
 import datetime
+import json
 import platform
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dctdiff.pipeline.digests import digest
+from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import write_json
 from dctdiff.pipeline.kept import counts_as, read_kept
 
@@ -42,6 +45,31 @@ def write_record(
             "host": platform.node(),
         },
     )
+
+
+def check_whole(inputs: dict[str, str | None]) -> None:
+    """A UserError if a file is not what a recorded job wrote; ``inputs``: digests of files and folders."""
+    for path in sorted(FOLDER.rglob("*.json")):
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            outputs, date = record["outputs"], record["date"]
+        except (OSError, ValueError, KeyError, TypeError):  # being written, or broken: make status says so
+            continue
+        for file, expected in outputs.items():
+            found = _found(file, inputs)
+            if expected is not None and found not in (None, expected):
+                raise UserError(
+                    f"{file} is not what {path.relative_to(FOLDER).with_suffix('')} wrote at {date}: its SHA-256 is "
+                    f"{found[:16]}..., {expected[:16]}... was recorded; it was damaged or edited: delete it and start "
+                    "again"
+                )
+
+
+def _found(file: str, inputs: dict[str, str | None]) -> str | None:
+    """The digest of a file that is an input, or lies in a folder that is one; None if it is not."""
+    if file in inputs:
+        return inputs[file]
+    return digest(file, anew=True) if any(file.startswith(f"{path}/") for path in inputs) else None
 
 
 def now() -> str:
