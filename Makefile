@@ -48,6 +48,7 @@ commit: env
 	python -m dctdiff.stages.validate --params params.yaml --published data/published.yaml \
 	  --out_valid results/params.valid --out_record results/records/validate.json
 	python -m dctdiff.stages.code --params params.yaml --out_code results/code
+	python -m dctdiff.stages.sources --params params.yaml --out_sources results/sources
 	dvc commit --force
 
 keep: export WHY := $(value WHY)

@@ -27,6 +27,7 @@ COPIED = (
 )
 MARKER = ".cache/stale"  # an input of a stale job for Snakemake
 CODE = "results/code/"
+SOURCES = "results/sources/"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,6 +98,7 @@ def take_over(folder: Path) -> None:
     ]
     run(folder, "python", "-m", "dctdiff.stages.validate", *arguments, *marker)
     run(folder, "python", "-m", "dctdiff.stages.code", *arguments, "--out_code", "results/code")
+    run(folder, "python", "-m", "dctdiff.stages.sources", *arguments, "--out_sources", "results/sources")
     run(folder, "dvc", "commit", "--force", "--quiet")
 
 
@@ -150,7 +152,8 @@ def snakemake_stages() -> dict[str, dict]:
 def dvc_stages() -> dict[str, dict]:
     """Folders among the dependencies are replaced by the outputs within.
 
-    Each but ``validate`` and ``code`` depends on one digest of the code; Snakemake compares it with the record.
+    Each but those of ``ONLY_DVC`` depends on one digest of the code; Snakemake compares it with the record, as it
+    does those of local images.
     """
     from dvc.repo import Repo
 
@@ -169,7 +172,7 @@ def dvc_stages() -> dict[str, dict]:
         deps = [dep.def_path for dep in s.deps if dep not in s.params]
         code = [path.removeprefix(CODE).removesuffix(".txt") for path in deps if path.startswith(CODE)]
         coded = s.name in ONLY_DVC or (len(code) == 1 and code[0] in codes)
-        return [file for path in deps if not path.startswith(CODE) for file in files(path)] + (
+        return [file for path in deps if not path.startswith((CODE, SOURCES)) for file in files(path)] + (
             [] if coded else ["no code"]
         )
 
@@ -213,7 +216,11 @@ def unused(suite: dict) -> set[str]:
 
 
 MARK = "DAG as JSON: "
-ONLY_DVC = {"validate", "code"}  # Snakemake checks params and code when it reads the Snakefile
+ONLY_DVC = {
+    "validate",
+    "code",
+    "sources",
+}  # Snakemake looks at params, code and local images when it reads the Snakefile
 
 if __name__ == "__main__":
     print(MARK + json.dumps({"snakemake": snakemake_stages, "dvc": dvc_stages}[sys.argv[1]]()))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 
 from engines import ROOT, copy_project, differences, edit, run, stages_of, take_over
 
@@ -17,8 +18,8 @@ def tables(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (folder / "results/tables").iterdir()}
 
 
-def snakemake_would_run(folder: Path) -> set[str]:
-    output = run(folder, "snakemake", "--dry-run", "--cores", "1")
+def snakemake_would_run(folder: Path, *targets: str) -> set[str]:
+    output = run(folder, "snakemake", "--dry-run", "--cores", "1", *targets)
     if "Nothing to be done" in output:
         return set()
     stats = output[output.index("Job stats:") :].splitlines()[3:]
@@ -27,9 +28,9 @@ def snakemake_would_run(folder: Path) -> set[str]:
 
 
 def dvc_runs(folder: Path, *options: str) -> set[str]:
-    """The kinds of stages that `dvc repro` runs (or would run, with "--dry")."""
+    """The kinds of stages that `dvc repro` runs (or would run, with "--dry"), but for ``sources``: it always looks."""
     output = run(folder, "dvc", "repro", *options)
-    return {name.partition("@")[0] for name in re.findall(r"Running stage '([^']+)'", output)}
+    return {name.partition("@")[0] for name in re.findall(r"Running stage '([^']+)'", output)} - {"sources"}
 
 
 def dag_differences(folder: Path) -> list[str]:
@@ -152,7 +153,7 @@ def test_the_work_of_one_engine_is_valid_for_the_other(finished):
     assert snakemake_would_run(by_snakemake) == set()
     take_over(by_snakemake)
     assert dvc_runs(by_snakemake, "--dry") == set()
-    run(by_snakemake, "dvc", "status", "--quiet")
+    assert yaml.safe_load(run(by_snakemake, "dvc", "status")) == {"sources": ["always changed"]}
     assert snakemake_would_run(by_snakemake) == set()  # although DVC wrote the files anew
 
     assert snakemake_would_run(by_dvc) == set()
@@ -213,6 +214,31 @@ def test_dvc_reruns_only_what_depends_on_an_edit(finished):
     assert dvc_runs(by_dvc) == {"code"}
     edit(by_dvc / "src/dctdiff/report/figures.py", "WIDE_RANGE = 10", "WIDE_RANGE = 11")
     assert dvc_runs(by_dvc) == {"code", "report"}
+
+
+def test_an_edited_local_image_is_seen_by_both_engines(tmp_path):
+    folder = copy_project(tmp_path)
+    (folder / "photos").mkdir()
+    for number in range(3):
+        Image.new("RGB", (16, 16), (number, 0, 0)).save(folder / f"photos/{number}.png")
+    document = yaml.safe_load((folder / "params.yaml").read_text())
+    download = document["suite"]["datasets"]["micro32"]["download"] = {
+        "source": "files",
+        "train": "photos",
+        "n_train": 3,
+    }
+    document["suites"] = {"micro": document["suite"]}
+    (folder / "params.yaml").write_text(yaml.safe_dump(document))
+    job, target = "download@micro32", "data/micro32/source.zip"
+    assert dvc_runs(folder, job) == {"validate", "code", "download"}
+    assert dvc_runs(folder, job) == set()
+    assert snakemake_would_run(folder, target) == set()
+    Image.new("RGB", (16, 16), (9, 9, 9)).save(folder / "photos/1.png")
+    assert snakemake_would_run(folder, target) == {"download"}
+    assert dvc_runs(folder, job) == {"download"}
+    shutil.rmtree(folder / download["train"])  # as for someone who has pulled the results
+    assert dvc_runs(folder, job) == set()
+    assert snakemake_would_run(folder, target) == set()
 
 
 def test_a_wrong_key_stops_both_engines_before_any_work(tmp_path):
