@@ -6,7 +6,7 @@
 # make keep        keep results of code that was edited since, e.g. WHY="an error message" STAGES="sample evaluate"
 # make continue    let runs that ask go on from a state that other code has trained; RUN=<run> for one of them
 # make anew        let them start at step 0 instead; the other state is kept aside
-# make tables      the tables of whatever has run so far; the rest is shown as not run
+# make tables      the tables of whatever has run so far; the rest, and what other params made, is shown as not run
 # make docs        copy the results into README.md and docs/
 # make bench       measure the speed of everything this machine can run; OFFICIAL=<folder> also that of
 #                  the authors' code, in a checkout of github.com/forever208/DCTdiff
@@ -60,10 +60,7 @@ continue anew: env
 	python -m dctdiff.commands.answer $@ $(if $(RUN),--run $(RUN))
 
 tables: env
-	python -m dctdiff.stages.plan --params params.yaml --out_plan results/plan.json
-	python -m dctdiff.stages.tables --plan results/plan.json --published data/published.yaml --evaluations results/evaluations \
-	  --statistics results/statistics --logs results/training --out_tables results/tables
-	@echo "The tables are in results/tables."
+	@python -m dctdiff.commands.tables
 
 docs: env
 	python workflow/docs.py

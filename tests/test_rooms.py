@@ -10,9 +10,9 @@ FLOORS = [
     {"pipeline", "spaces", "diffusion"},
     {"networks", "params", "data", "metrics"},
     {"models", "analysis"},
-    {"report", "commands"},
+    {"report"},
     {"stages"},
-    {"bench"},
+    {"bench", "commands"},
 ]
 
 

@@ -6,20 +6,18 @@ engine made them.
 
 from collections import Counter
 
-from dctdiff.params.jobs import jobs_of
-from dctdiff.params.status import why_stale
+from dctdiff.params.status import label, whys_stale
 from dctdiff.params.suite import read_params, validated
 from dctdiff.pipeline.command import run_command
 from dctdiff.pipeline.files import read_json
 from dctdiff.pipeline.record import record_path
 
 
-def state_of(suite: dict, stage: str, name: str | None) -> tuple[str, str]:
+def state_of(job: tuple[str, str | None], reason: str | None) -> tuple[str, str]:
     """ "current", "stale" or "missing", and the reason, or by whom the results were made."""
-    path = record_path(stage, name)
+    path = record_path(*job)
     if not path.exists():
         return "missing", "not run yet"
-    reason = why_stale(suite, stage, name)
     if reason:
         return "stale", reason
     record = read_json(path)
@@ -30,11 +28,11 @@ def state_of(suite: dict, stage: str, name: str | None) -> tuple[str, str]:
 def main() -> None:
     params = read_params("params.yaml")
     validated(params)
-    suite, counts = params["suite"], Counter()
-    for stage, name in jobs_of(suite):
-        state, reason = state_of(suite, stage, name)
+    counts = Counter()
+    for job, why in whys_stale(params["suite"]).items():
+        state, reason = state_of(job, why)
         counts[state] += 1
-        print(f"{state:8} {stage}{f' {name}' if name else ''}: {reason}")
+        print(f"{state:8} {label(*job)}: {reason}")
     print(", ".join(f"{counts[state]} {state}" for state in ("current", "stale", "missing")))
 
 

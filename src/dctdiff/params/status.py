@@ -47,6 +47,44 @@ def why_stale(suite: dict, stage: str, name: str | None = None) -> str | None:
     return None
 
 
+def whys_stale(suite: dict) -> dict[tuple[str, str | None], str | None]:
+    """Job -> why its results are not those of now, in the order of the DAG.
+
+    A job is as stale as those whose results it was made from, as far as the records name them.
+    """
+    reasons: dict[tuple[str, str | None], str | None] = {}
+    stale_files: dict[str, str] = {}  # file -> the job that is to make it anew
+    for job in jobs_of(suite):
+        reason = why_stale(suite, *job)
+        files = _files(job)
+        if reason is None:
+            makers = [
+                stale_files[file] for file in stale_files if any(_is_within(file, path) for path in files["inputs"])
+            ]
+            reason = f"{makers[0]} is stale" if makers else None
+        if reason is not None:
+            stale_files |= dict.fromkeys(files["outputs"], label(*job))
+        reasons[job] = reason
+    return reasons
+
+
+def label(stage: str, name: str | None) -> str:
+    return f"{stage} {name}" if name else stage
+
+
+def _files(job: tuple[str, str | None]) -> dict[str, list[str]]:
+    """Inputs and outputs of a job by its record; none if there is no whole one."""
+    try:
+        record = read_json(record_path(*job))
+        return {kind: list(record[kind]) for kind in ("inputs", "outputs")}
+    except (UserError, KeyError, TypeError):
+        return {"inputs": [], "outputs": []}
+
+
+def _is_within(file: str, path: str) -> bool:
+    return file == path or file.startswith(f"{path}/")
+
+
 def _by_flag(words: list[str]) -> dict[str, list[str]]:
     """Flag -> its values: the order of the keys in params.yaml says nothing."""
     found: dict[str, list[str]] = {}

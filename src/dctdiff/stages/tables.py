@@ -1,7 +1,4 @@
-"""Build the tables of the suite as CSV, Markdown and LaTeX.
-
-What has not run yet is shown as such: ``make tables`` builds them at any time.
-"""
+"""Build the tables of the suite as CSV, Markdown and LaTeX."""
 
 import json
 from argparse import Namespace
@@ -72,15 +69,26 @@ def remove_others(folder: Path, names: set[str]) -> None:
             path.unlink()
 
 
-def main(paths: Namespace) -> None:
-    plan = read_plan(paths.plan, paths.published)
-    statistics = read_folder(f"{paths.statistics}/codecs", list(plan["codecs"]))
-    evaluations = read_evaluations(paths.evaluations, plan)
-    tables = build_tables(plan, evaluations, statistics, read_logs(paths.logs, plan))
-    folder = Path(paths.out_tables)
+def read_results(plan: dict, evaluations: str, statistics: str, logs: str) -> dict[str, dict]:
+    """All that tables are built from, of the three folders, as the arguments of ``build_tables``."""
+    return {
+        "evaluations": read_evaluations(evaluations, plan),
+        "statistics": read_folder(f"{statistics}/codecs", list(plan["codecs"])),
+        "logs": read_logs(logs, plan),
+    }
+
+
+def write_tables(folder: Path, plan: dict, results: dict[str, dict]) -> None:
+    tables = build_tables(plan, **results)
     for name, (table, caption) in tables.items():
         write_table(folder, name, table, caption)
     remove_others(folder, set(tables))
+
+
+def main(paths: Namespace) -> None:
+    plan = read_plan(paths.plan, paths.published)
+    results = read_results(plan, paths.evaluations, paths.statistics, paths.logs)
+    write_tables(Path(paths.out_tables), plan, results)
 
 
 if __name__ == "__main__":
