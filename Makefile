@@ -2,6 +2,7 @@
 # make test        the environment, then lint, unit tests and the micro suite through both engines
 # make env         only the environment, in .venv, from requirements.lock
 # make status      say of each job whether its results are of the params, code and inputs of now
+# make doctor      look whether this machine can run the suite: data, disk, GPUs, weights, time; one table
 # make commit      let DVC take over what Snakemake has made; Snakemake takes over DVC's work by itself
 # make keep        keep results of code that was edited since, e.g. WHY="an error message" STAGES="sample evaluate"
 # make continue    let runs that ask go on from a state that other code has trained; RUN=<run> for one of them
@@ -16,14 +17,14 @@
 PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-.PHONY: reproduce test env status commit keep continue anew tables docs bench bench-docs lock lint
+.PHONY: reproduce test env status doctor commit keep continue anew tables docs bench bench-docs lock lint
 
 reproduce: env
 	snakemake --cores $(CORES)
 	@echo "Open results/report/index.html; the tables are in results/tables."
 
 test: lint
-	python -m pytest
+	python -m pytest -n $(CORES) --dist loadfile
 
 lint: env
 	ruff check .
@@ -42,6 +43,9 @@ env: .venv/installed
 
 status: env
 	@python -m dctdiff.commands.status
+
+doctor: env
+	@python -m dctdiff.commands.doctor
 
 commit: env
 	snakemake --cores 1 --dry-run 2>&1 | grep -q "Nothing to be done" || { echo "error: Snakemake's outputs are not up to date; run make reproduce first"; exit 1; }

@@ -1,15 +1,21 @@
 """What is made once for all tests."""
 
 import pytest
+from filelock import FileLock
 
 from engines import copy_project, run
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory):
+def made(tmp_path_factory, worker_id):
     """The micro suite as each engine makes it, in a folder of its own. Tests work on copies."""
-    by_snakemake = copy_project(tmp_path_factory.mktemp("snakemake"))
-    by_dvc = copy_project(tmp_path_factory.mktemp("dvc"))
-    run(by_snakemake, "snakemake", "--cores", "2")
-    run(by_dvc, "dvc", "repro")
+    root = tmp_path_factory.getbasetemp()
+    if worker_id != "master":  # one of several processes of pytest: they share what is made
+        root = root.parent
+    by_snakemake, by_dvc = root / "made-by-snakemake", root / "made-by-dvc"
+    with FileLock(root / "made.lock"):
+        if not (root / "made").exists():
+            run(copy_project(by_snakemake), "snakemake", "--cores", "2")
+            run(copy_project(by_dvc), "dvc", "repro")
+            (root / "made").touch()
     return by_snakemake, by_dvc

@@ -3,6 +3,7 @@
 ``KILLS=50 python -m pytest tests/test_faults.py`` is the long version.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -39,7 +40,8 @@ def killed(folder: Path, engine: str, seconds: float, with_its_jobs: bool) -> bo
     time.sleep(seconds)
     alive = process.poll() is None
     if with_its_jobs:
-        os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            os.killpg(process.pid, signal.SIGKILL)
     else:
         process.kill()
     process.wait()

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from dctdiff.bench.measuring import idle_shares, kernel_milliseconds
-from dctdiff.bench.shapes import SAMPLED, TRAINED, forward_flops, n_tokens, random_images, run_and_config
+from dctdiff.bench.shapes import SAMPLED, TRAINED, random_images, run_and_config
 from dctdiff.bench.tables import build_tables
+from dctdiff.models.cost import forward_flops, n_tokens
 
 CUDA, CPU = torch.autograd.DeviceType.CUDA, torch.autograd.DeviceType.CPU
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 
 from dctdiff.bench.measuring import gpu_seconds, write_result
-from dctdiff.bench.shapes import SAMPLED, forward_flops, run_and_config
+from dctdiff.bench.shapes import SAMPLED, run_and_config
 from dctdiff.data.archive import write_archive
+from dctdiff.models.cost import forward_flops
 from dctdiff.models.execution import precision, prepared_for_sampling
 from dctdiff.params.sample import Cell
 from dctdiff.stages.sample import file_names, generate

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from dctdiff.models.config import ModelConfig, model_config
-from dctdiff.models.cost import gmacs
 from dctdiff.params.suite import Suite, read_params
 from dctdiff.params.train import Run
 
@@ -29,18 +28,6 @@ def run_and_config(name: str, **changes) -> tuple[Run, ModelConfig]:
     resolution = suite.datasets[run.dataset].crop.resolution
     statistics = {**suite.codecs[run.codec].model_dump(), "resolution": resolution, "eta": 250.0}
     return run, model_config(run, statistics, (1,) * run.num_classes if run.num_classes else None)
-
-
-def n_tokens(config: ModelConfig) -> int:
-    """Tokens in the blocks: those of the image, the time and the label."""
-    side = 2 * config.block_size if config.space == "dct" else config.patch_size
-    return (config.resolution // side) ** 2 + (2 if config.num_classes else 1)
-
-
-def forward_flops(config: ModelConfig) -> float:
-    """Floating-point operations of one forward of one image: products of linear layers and of the attention."""
-    attention_macs = 2 * n_tokens(config) ** 2 * config.embed_dim * (config.depth + 1)
-    return 2 * (1e9 * gmacs(config) + attention_macs)
 
 
 @contextlib.contextmanager

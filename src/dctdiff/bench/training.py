@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 
 from dctdiff.bench.measuring import idle_shares, kernel_milliseconds, write_result
-from dctdiff.bench.shapes import TRAINED, forward_flops, random_images, run_and_config
+from dctdiff.bench.shapes import TRAINED, random_images, run_and_config
+from dctdiff.models.cost import forward_flops
 from dctdiff.models.training import train
 
 FIRST_TIMED, LAST_TIMED, LAST = 20, 60, 66  # steps; the ones after the timed are profiled

@@ -63,6 +63,11 @@ def evenly_spaced(n: int, at_most: int) -> np.ndarray:
     return np.arange(chosen) * n // chosen
 
 
+def weights_file(name: str) -> Path | None:
+    """Where the weights of an extractor lie or will be fetched to; None if they come inside a package."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_FILE if name == "inception" else None
+
+
 def load_extractor(name: str, resolution: int, device: torch.device) -> Extractor:
     """``name``: "efficientnet-lite0" (any resolution) or "inception" (always 299)."""
     if name == "inception":
@@ -100,7 +105,7 @@ def _inception(resolution: int, device: torch.device) -> Extractor:
     import_torchvision()
     from pytorch_fid.inception import InceptionV3
 
-    path = Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_FILE
+    path = weights_file("inception")
     try:
         network = InceptionV3([InceptionV3.BLOCK_INDEX_BY_DIM[INCEPTION_DIM]]).eval().to(device)
     except OSError as error:  # URLError is one

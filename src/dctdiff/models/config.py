@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 from dctdiff.diffusion.schedule import Schedule
 from dctdiff.networks.uvit import DCTUViT, PixelUViT, UViT
@@ -86,4 +87,14 @@ def model_config(run, statistics: dict, class_counts: tuple[int, ...] | None = N
         snr_scale=run.snr_scale,
         prediction=run.prediction,
         class_counts=class_counts,
+    )
+
+
+def config_of(plan: dict, run_name: str) -> ModelConfig:
+    """The model of a run of a plan; eta, which changes no size, is left out."""
+    run = plan["runs"][run_name]
+    resolution = plan["datasets"][run["dataset"]]["crop"]["resolution"]
+    class_counts = (1,) * run["num_classes"] if run.get("num_classes") else None
+    return model_config(
+        SimpleNamespace(**run), {**plan["codecs"][run["codec"]], "resolution": resolution}, class_counts
     )

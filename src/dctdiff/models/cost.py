@@ -34,6 +34,18 @@ def gmacs(config: ModelConfig) -> float:
     return macs / 1e9
 
 
+def n_tokens(config: ModelConfig) -> int:
+    """Tokens in the blocks: those of the image, the time and the label."""
+    side = 2 * config.block_size if config.space == "dct" else config.patch_size
+    return (config.resolution // side) ** 2 + (2 if config.num_classes else 1)
+
+
+def forward_flops(config: ModelConfig) -> float:
+    """Floating-point operations of one forward of one image: products of linear layers and of the attention."""
+    attention_macs = 2 * n_tokens(config) ** 2 * config.embed_dim * (config.depth + 1)
+    return 2 * (1e9 * gmacs(config) + attention_macs)
+
+
 def _meta_network(config: ModelConfig) -> nn.Module:
     """The network with shapes and no values."""
     with torch.device("meta"):

@@ -2,8 +2,9 @@
 
 import pandas as pd
 
+from dctdiff.models.config import config_of
 from dctdiff.models.cost import gmacs, parameters
-from dctdiff.report.tables.fields import NONE, NOT_KNOWN, NOT_RUN, Evaluations, config_of, number, rung
+from dctdiff.report.tables.fields import NONE, NOT_KNOWN, NOT_RUN, Evaluations, number, rung
 
 
 def costs_table(plan: dict, evaluations: Evaluations) -> pd.DataFrame:

@@ -1,9 +1,5 @@
 """What the fields of all tables have in common: words for what is missing, numbers, names."""
 
-from types import SimpleNamespace
-
-from dctdiff.models.config import ModelConfig, model_config
-
 NOT_RUN = "not run"
 NOT_KNOWN = "not known"
 NONE = "n/a"
@@ -57,13 +53,3 @@ def rung(run: dict) -> str:
 
 # A run of fewer steps than the first checkpoint of the official code (protocol point 27) is a smoke test.
 SMOKE_STEPS = 50_000
-
-
-def config_of(plan: dict, run_name: str) -> ModelConfig:
-    """The network of a run; eta, which changes no size, is left out."""
-    run = plan["runs"][run_name]
-    resolution = plan["datasets"][run["dataset"]]["crop"]["resolution"]
-    class_counts = (1,) * run["num_classes"] if run.get("num_classes") else None
-    return model_config(
-        SimpleNamespace(**run), {**plan["codecs"][run["codec"]], "resolution": resolution}, class_counts
-    )

@@ -2,9 +2,10 @@
 
 import pandas as pd
 
+from dctdiff.models.config import config_of
 from dctdiff.models.cost import parameters
 from dctdiff.pipeline.errors import UserError
-from dctdiff.report.tables.fields import NONE, NOT_RUN, Evaluations, checkpoint_name, config_of, number
+from dctdiff.report.tables.fields import NONE, NOT_RUN, Evaluations, checkpoint_name, number
 
 
 def quality_table(plan: dict, evaluations: Evaluations) -> pd.DataFrame:

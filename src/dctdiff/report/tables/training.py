@@ -2,8 +2,9 @@
 
 import pandas as pd
 
+from dctdiff.models.config import config_of
 from dctdiff.models.cost import gmacs, parameters
-from dctdiff.report.tables.fields import NOT_RUN, config_of, number
+from dctdiff.report.tables.fields import NOT_RUN, number
 
 GMACS_NOTE = "GMACs: linear and convolution layers, per image and network evaluation."
 

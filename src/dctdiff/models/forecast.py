@@ -1,0 +1,79 @@
+"""What the jobs of a plan will need, forecast from its numbers: operations of the networks, and bytes on disk.
+
+Only networks count: downloads, crops and statistics depend on disks and nets. The forecasts are rough, to tell
+minutes from days and a full disk from an empty one.
+"""
+
+from dctdiff.models.config import config_of
+from dctdiff.models.cost import forward_flops, parameters
+
+# Multiply-accumulates of one image: Inception at 299 pixels, EfficientNet-Lite0 at 224 (their papers).
+INCEPTION_GMACS, EFFICIENTNET_LITE0_GMACS = 5.7, 0.41
+BACKWARD = 3  # operations of a training step per operation of its forward
+# Of the rate of a large matrix product that training and sampling reached: on an H100 docs/bench, on a CPU the demo.
+REACHED = {"cuda": 0.45, "cpu": 0.35}
+FLOAT_BYTES = 4
+COPIES = 4  # of the parameters in a state: weights, their average and two moments
+JPEG_BYTES_PER_PIXEL = 0.7  # about, at quality 95
+
+
+def network_flops(plan: dict, extractor: dict) -> dict[tuple[str, str], float]:
+    """(stage, name) -> floating-point operations of the jobs that run a network, in all.
+
+    ``plan``: as the plan stage writes it; ``extractor``: the slice of the suite.
+    """
+    features = 2e9 * _extractor_gmacs(extractor)
+    forward = {name: forward_flops(config_of(plan, name)) for name in plan["runs"]}
+    found: dict[tuple[str, str], float] = {}
+    for name, dataset in plan["datasets"].items():
+        found["reference", name] = features * dataset["reference"].get("n_images", 0)
+        found["evaluate_heldout", name] = features * n_heldout(dataset)
+    for name, run in plan["runs"].items():
+        if run["weights"] == "trained":
+            found["weights", name] = BACKWARD * forward[name] * run["batch_size"] * run["train_steps"]
+    for name, selection in plan["selections"].items():
+        image = selection["nfe"] * forward[name] + features
+        found["select", name] = n_candidates(plan["runs"][name]) * selection["n_images"] * image
+    for name, cell in plan["cells"].items():
+        found["sample", name] = cell["n_images"] * cell["nfe"] * forward[cell["run"]]
+        found["evaluate", name] = cell["n_images"] * features
+    for name, codec in plan["codecs"].items():
+        found["evaluate_round_trip", name] = features * n_heldout(plan["datasets"][codec["dataset"]])
+    for name, truncation in plan["truncations"].items():
+        found["truncation", name] = (1 + len(truncation["kept_coefficients"])) * truncation["n_images"] * features
+    for name, upsampling in plan["upsamplings"].items():
+        found["upsampling", name] = 2 * upsampling["n_images"] * features
+    return found
+
+
+def disk_bytes(plan: dict) -> dict[tuple[str, str], float]:
+    """(stage, name) -> bytes of its results, in all, of the stages that write much."""
+    found: dict[tuple[str, str], float] = {}
+    pixels = {name: dataset["crop"]["resolution"] ** 2 for name, dataset in plan["datasets"].items()}
+    for name, dataset in plan["datasets"].items():
+        n_train = dataset["crop"].get("n_train") or dataset["download"].get("n_train") or 0
+        found["crop", name] = n_train * pixels[name] * JPEG_BYTES_PER_PIXEL
+        found["pack", name] = n_train * pixels[name] * 3
+    for name, run in plan["runs"].items():
+        weights = FLOAT_BYTES * parameters(config_of(plan, name))
+        states = COPIES * run["kept_states"] if run["weights"] == "trained" else 0
+        found["weights", name] = weights * (1 + n_candidates(run) + states)
+    for name, cell in plan["cells"].items():
+        found["sample", name] = cell["n_images"] * pixels[cell["reference"]] * JPEG_BYTES_PER_PIXEL
+    return found
+
+
+def n_heldout(dataset: dict) -> int:
+    """Held-out images, as far as params.yaml says how many."""
+    return dataset["crop"].get("n_heldout") or dataset["download"].get("n_heldout") or 0
+
+
+def n_candidates(run: dict) -> int:
+    """EMA weights that a run keeps for the selection of a checkpoint."""
+    return run["train_steps"] // run["candidate_steps"] if run.get("candidate_steps") else 1
+
+
+def _extractor_gmacs(extractor: dict) -> float:
+    if extractor["extractor"] == "inception":
+        return INCEPTION_GMACS
+    return EFFICIENTNET_LITE0_GMACS * (extractor["feature_resolution"] / 224) ** 2
