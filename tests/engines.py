@@ -17,6 +17,7 @@ COPIED = (
     "Snakefile",
     "dvc.yaml",
     "params.yaml",
+    "requirements.lock",
     "workflow",
     "profiles",
     "data/published.yaml",

@@ -126,8 +126,12 @@ HOSTILE = {
     "a job of MPI": {"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "2", "PMI_RANK": "1", "PMI_SIZE": "2"},
     "accelerate's config": {"ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "4", "ACCELERATE_MIXED_PRECISION": "bf16"},
     "a notebook": {"MPLBACKEND": "module://absent.backend", "PYTHONHASHSEED": "5"},
+    "kernels of another machine": {
+        "ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "COMPATIBLE", "ONEDNN_MAX_CPU_ISA": "SSE41",
+        "OPENBLAS_CORETYPE": "Prescott", "NPY_DISABLE_CPU_FEATURES": "X86_V3",
+    },
     "no home": {"HOME": "/proc/none", "XDG_CACHE_HOME": "/proc/none", "CUDA_VISIBLE_DEVICES": "", "LC_ALL": "C"},
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", HOSTILE)

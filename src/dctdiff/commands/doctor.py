@@ -22,12 +22,13 @@ from dctdiff.params.status import whys_stale
 from dctdiff.params.suite import Suite, planned, read_params, validated
 from dctdiff.pipeline.command import run_command
 from dctdiff.pipeline.errors import UserError
-from dctdiff.pipeline.files import read_json
+from dctdiff.pipeline.files import existing_file
 from dctdiff.pipeline.hardware import default_device, device_name
 from dctdiff.stages.download import sources
 
 OK, LATER, BAD = "ok", "later", "MISSING"
-LOCK, CEILINGS = Path("requirements.lock"), Path("docs/bench/ceilings.json")
+LOCK = Path("requirements.lock")
+H100_FLOP_S = 781e12  # of a large matrix product (docs/bench/ceilings.json)
 GB = 1e9
 MATRIX_SIDE = {"cuda": 8192, "cpu": 1024}
 REPEATS = 5
@@ -42,7 +43,7 @@ class Finding(NamedTuple):
 
 def packages() -> Finding:
     """Installed versions beside those of the lock."""
-    pins = [line.split("==") for line in LOCK.read_text(encoding="utf-8").splitlines() if "==" in line]
+    pins = [line.split("==") for line in existing_file(LOCK).read_text(encoding="utf-8").splitlines() if "==" in line]
     others = [f"{name} {found or 'absent'} for {pin}" for name, pin in pins if (found := _version(name)) != pin]
     if not others:
         return Finding("packages", f"{len(pins)} as in {LOCK}", OK)
@@ -143,7 +144,7 @@ def matrix_rate() -> float:
 def times(flops: dict[tuple[str, str], float]) -> list[list[str]]:
     """Rows of the second table: networks of each stage, and all."""
     here = matrix_rate() * REACHED[default_device().type]
-    h100 = read_json(CEILINGS)["matrix_tflop_s"] * 1e12 * REACHED["cuda"]
+    h100 = H100_FLOP_S * REACHED["cuda"]
     stages: dict[str, list[float]] = {}
     for (stage, _), operations in flops.items():
         stages.setdefault(stage, []).append(operations)

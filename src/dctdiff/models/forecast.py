@@ -13,6 +13,7 @@ BACKWARD = 3  # operations of a training step per operation of its forward
 # Of the rate of a large matrix product that training and sampling reached: on an H100 docs/bench, on a CPU the demo.
 REACHED = {"cuda": 0.45, "cpu": 0.35}
 FLOAT_BYTES = 4
+N_TRAIN = (("crop", "n_train"), ("download", "n_train"), ("reference", "n_images"))  # where their number may stand
 COPIES = 4  # of the parameters in a state: weights, their average and two moments
 JPEG_BYTES_PER_PIXEL = 0.7  # about, at quality 95
 
@@ -51,7 +52,8 @@ def disk_bytes(plan: dict) -> dict[tuple[str, str], float]:
     found: dict[tuple[str, str], float] = {}
     pixels = {name: dataset["crop"]["resolution"] ** 2 for name, dataset in plan["datasets"].items()}
     for name, dataset in plan["datasets"].items():
-        n_train = dataset["crop"].get("n_train") or dataset["download"].get("n_train") or 0
+        numbers = [dataset[part].get(key) for part, key in N_TRAIN]
+        n_train = max(filter(None, numbers), default=0)
         found["crop", name] = n_train * pixels[name] * JPEG_BYTES_PER_PIXEL
         found["pack", name] = n_train * pixels[name] * 3
     for name, run in plan["runs"].items():
