@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 from dctdiff.pipeline.code import check_beside, code_behind
 from dctdiff.pipeline.digests import digests
 from dctdiff.pipeline.environment import ignore_strangers, process_rank
-from dctdiff.pipeline.errors import ERROR_FILE, UserError
+from dctdiff.pipeline.errors import ERROR_FILE, UserError, mendable
 from dctdiff.pipeline.record import Used, check_whole, write_record
 from dctdiff.pipeline.slice import explain, without_none
 
@@ -140,10 +140,13 @@ def run_stage(
 
 
 def run_command(main: Callable[[], None]) -> None:
-    """Call ``main``; a UserError ends the process with one line and its exit code."""
+    """Call ``main``; what a user can mend ends the process with one line and its exit code."""
     try:
         main()
-    except UserError as error:
+    except Exception as caught:
+        error = mendable(caught)
+        if error is None:
+            raise
         if ERROR_FILE not in os.environ:
             print(f"error: {error}", file=sys.stderr)
         else:

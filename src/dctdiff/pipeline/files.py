@@ -1,31 +1,66 @@
 """Files: atomic writes, digests and JSON."""
 
 import contextlib
+import errno
+import fcntl
+import glob
 import hashlib
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from dctdiff.pipeline.errors import UserError
+
+FAILED_WRITES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # of a write(), which knows no name of a file
 
 
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside ``path``; rename it onto ``path`` if the block succeeds.
 
-    Whoever looks at ``path`` sees the old file or the whole new one, never a part.
+    Whoever looks at ``path`` sees the old file or the whole new one, never a part. What killed
+    processes have left of it is removed. An OSError names ``path``, also of a full disk.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_left_over(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
     try:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with _locked(temporary):
+            yield temporary
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+    except OSError as error:
+        nameless = error.filename is None and error.errno in FAILED_WRITES
+        if nameless or error.filename in (temporary, str(temporary)):
+            error.filename = str(path)
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it may be what failed
+            temporary.unlink()
+
+
+def _locked(temporary: Path) -> IO:
+    """The file, new and locked as long as its process lives: so others know that it is in use."""
+    while True:
+        file = open(temporary, "wb")  # noqa: SIM115 (open as long as it is written)
+        with contextlib.suppress(OSError):  # a file system without locks, on which nothing is removed either
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if temporary.exists():  # or it was removed between the opening and the lock
+            return file
+        file.close()
+
+
+def _remove_left_over(path: Path) -> None:
+    """Remove temporary files of ``path`` that no living process, on this host or another, holds locked."""
+    for file in path.parent.glob(f".{glob.escape(path.name)}.*.tmp{glob.escape(path.suffix)}"):
+        # In use, gone meanwhile, of someone else, or on a file system without locks: it stays.
+        with contextlib.suppress(OSError), open(file, "rb+") as opened:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file.unlink()
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -38,10 +73,28 @@ def write_json(path: str | Path, value) -> None:
 
 
 def read_json(path: str | Path):
+    return _parsed(existing_file(path).read_bytes(), str(path))
+
+
+def read_json_lines(path: str | Path) -> list[dict]:
+    """The objects of a file of JSON lines, such as a training log; at least one."""
+    lines = existing_file(path).read_bytes().splitlines()
+    if not lines:
+        raise UserError(f"{path} is empty; delete it and run again")
+    objects = [_parsed(line, f"{path}, line {number},") for number, line in enumerate(lines, start=1)]
+    for number, found in enumerate(objects, start=1):
+        if not isinstance(found, dict):
+            raise UserError(
+                f"{path}, line {number}, is {found!r:.40}, but an object is expected; delete it and run again"
+            )
+    return objects
+
+
+def _parsed(content: bytes, name: str):
     try:
-        return json.loads(existing_file(path).read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path} is not valid JSON ({error}); delete it and run again") from None
+        return json.loads(content.decode())
+    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, or brackets without end
+        raise UserError(f"{name} is not valid JSON ({error}); delete it and run again") from None
 
 
 def existing(path: str | Path) -> Path:

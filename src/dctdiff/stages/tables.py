@@ -1,6 +1,5 @@
 """Build the tables of the suite as CSV, Markdown and LaTeX."""
 
-import json
 from argparse import Namespace
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pandas as pd
 from dctdiff.params.published import load_published
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
-from dctdiff.pipeline.files import read_json, write_text
+from dctdiff.pipeline.files import read_json, read_json_lines, write_text
 from dctdiff.report.tables.latex import to_latex
 from dctdiff.report.tables.suite import build_tables
 
@@ -47,11 +46,7 @@ def read_evaluations(folder: str, plan: dict) -> dict[str, dict[str, dict]]:
 def read_logs(folder: str, plan: dict) -> dict[str, list[dict]]:
     """Run -> lines of its log, of those runs that have one."""
     paths = {name: Path(folder) / f"{name}.jsonl" for name in plan["runs"]}
-    return {
-        name: [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        for name, path in paths.items()
-        if path.exists()
-    }
+    return {name: read_json_lines(path) for name, path in paths.items() if path.exists()}
 
 
 def write_table(folder: Path, name: str, table: pd.DataFrame, caption: str) -> None:
