@@ -34,6 +34,43 @@ def test_a_write_that_fails_names_the_file_and_leaves_the_old_one(tmp_path, caps
     assert os.listdir(tmp_path) == ["table.csv"] and path.read_text() == "old"
 
 
+FULL = """
+import resource, signal, sys
+import torch
+from safetensors.torch import save_file
+from dctdiff.models.state import save_state
+from dctdiff.pipeline.command import run_command
+from dctdiff.pipeline.files import replacing
+from pathlib import Path
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+tensors = {"x": torch.zeros(10_000)}
+
+def model():
+    with replacing("model.safetensors") as temporary:
+        save_file(tensors, temporary)
+
+def state():
+    save_state(Path("."), {"progress": {"step": 7}, **tensors}, 1)
+
+for write in (model, state):
+    try:
+        run_command(write)
+    except SystemExit:
+        pass
+"""
+
+
+def test_safetensors_and_torch_say_which_file_could_not_be_written(tmp_path):
+    """A limit for each file, as a quota or a full disk would be one."""
+    said = subprocess.run([sys.executable, "-c", FULL], cwd=tmp_path, capture_output=True, text=True, check=True).stderr
+    lines = said.splitlines()
+    assert len(lines) == 2
+    for line, name in zip(lines, ("model.safetensors", ".step-000000007.tmp"), strict=True):
+        assert line.startswith(f"error: {name}: File too large; ")
+
+
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EMFILE, errno.EDQUOT, errno.ESTALE, errno.EBUSY])
 def test_an_error_of_the_system_is_one_line(capsys, number):
     def fail():

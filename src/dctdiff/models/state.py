@@ -22,7 +22,7 @@ from dctdiff.models.weights import checkpoint_name, link_or_copy, read_model
 from dctdiff.params.train import Run
 from dctdiff.pipeline.code import differences
 from dctdiff.pipeline.errors import UserError
-from dctdiff.pipeline.files import read_json, sha256, write_json
+from dctdiff.pipeline.files import read_json, sha256, write_json, writing
 
 IDENTITY = "identity.json"
 QUESTION = "question.json"  # beside the folders: what a person is to choose
@@ -199,8 +199,9 @@ def save_state(folder: Path, state: dict, kept_states: int) -> None:
     name = f"step-{state['progress']['step']:09d}"
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f".{name}.tmp"
-    torch.save(state, temporary)
-    with open(temporary, "rb+") as file:
+    with writing(temporary), open(temporary, "wb") as file:  # given a path, torch hides why a write failed
+        torch.save(state, file)
+        file.flush()
         os.fsync(file.fileno())
     path = folder / f"{name}-{sha256(temporary)[:DIGITS]}.pt"
     os.replace(temporary, path)

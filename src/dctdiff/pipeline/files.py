@@ -7,6 +7,7 @@ import glob
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -28,19 +29,41 @@ def replacing(path: str | Path) -> Iterator[Path]:
     _remove_left_over(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
     try:
-        with _locked(temporary):
+        with writing(path), _locked(temporary):
             yield temporary
             with open(temporary, "rb+") as file:
                 os.fsync(file.fileno())
             os.replace(temporary, path)
     except OSError as error:
-        nameless = error.filename is None and error.errno in FAILED_WRITES
-        if nameless or error.filename in (temporary, str(temporary)):
+        if error.filename in (temporary, str(temporary)):
             error.filename = str(path)
         raise
     finally:
         with contextlib.suppress(OSError):  # it may be what failed
             temporary.unlink()
+
+
+@contextlib.contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """Let a write that fails in this block be an OSError that names ``path``, whichever library wrote."""
+    try:
+        yield
+    except Exception as error:
+        number = _failed_write(error)
+        if number is None:
+            raise
+        raise OSError(number, os.strerror(number), str(path)) from error
+
+
+def _failed_write(error: BaseException | None) -> int | None:
+    """The number of a failed write() behind an error; None if it has another cause or names its file itself."""
+    if error is None:
+        return None
+    if isinstance(error, OSError):
+        return error.errno if error.filename is None and error.errno in FAILED_WRITES else None
+    if in_rust := re.search(r"\(os error (\d+)\)", str(error)):  # how safetensors says it
+        return int(in_rust[1])
+    return _failed_write(error.__context__)  # torch raises its own error after that of the file
 
 
 def _locked(temporary: Path) -> IO:
