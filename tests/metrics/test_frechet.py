@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from dctdiff.metrics.frechet import Gaussian, Moments, fit, frechet_distance
+from dctdiff.pipeline.errors import UserError
 
 
 def random_gaussian(seed: int, dim: int, n: int) -> Gaussian:
@@ -61,5 +62,13 @@ def test_features_that_arrive_in_batches_give_the_same_fit():
 
 
 def test_one_image_is_refused():
-    with pytest.raises(ValueError, match="at least 2"):
+    with pytest.raises(UserError, match="at least 2 images, found 1; give it more"):
         fit(np.zeros((1, 4)))
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_features_that_are_not_finite_have_no_distance(wrong):
+    features = np.random.default_rng(0).normal(size=(5, 3))
+    features[2, 1] = wrong
+    with np.errstate(invalid="ignore"), pytest.raises(UserError, match="features of 5 images are not all finite"):
+        fit(features)

@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 
+from dctdiff.pipeline.errors import UserError
+
 ROWS_AT_A_TIME = 1000  # rows turned into float64 together
 
 
@@ -39,10 +41,15 @@ class Moments:
         self.products += features.T @ features
 
     def gaussian(self) -> Gaussian:
-        """The covariance is the unbiased one (N - 1)."""
+        """The covariance is the unbiased one (N - 1); a UserError for fewer than two images or values not finite."""
         if self.n < 2:
-            raise ValueError(f"a covariance needs at least 2 images, found {self.n}")
+            raise UserError(f"a Frechet distance needs at least 2 images, found {self.n}; give it more (n_images)")
         mean = self.sum / self.n
+        if not np.isfinite(mean).all():  # nor is the covariance then
+            raise UserError(
+                f"the features of {self.n} images are not all finite, so they have no distance; the weights of the "
+                "extractor are damaged, or the device is at fault: fetch them again, or run on the CPU"
+            )
         covariance = (self.products - self.n * np.outer(mean, mean)) / (self.n - 1)
         return Gaussian(self.origin + mean, covariance, self.n)
 
