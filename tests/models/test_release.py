@@ -15,6 +15,7 @@ import torch.nn.functional as F
 
 from dctdiff.commands import export
 from dctdiff.data.archive import encode_jpeg, write_archive
+from dctdiff.models import release
 from dctdiff.models.weights import load_model
 from dctdiff.networks.uvit import time_embedding
 from dctdiff.pipeline.errors import UserError
@@ -367,3 +368,33 @@ def test_images_of_other_classes_are_refused(importer, tmp_path):
     write_images(tmp_path, ["a_1.jpg", "b_1.jpg"])
     with pytest.raises(UserError, match=r"train.zip has 2 classes, but num_classes is 3; correct one of them"):
         importer(state_dict(DCT, CLASSES), num_classes=CLASSES)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
+def test_prefixes_of_wrappers_are_read(tmp_path, prefix):
+    expected = state_dict()
+    torch.save({prefix + name: tensor for name, tensor in expected.items()}, tmp_path / "release.pth")
+    found = release.read_state_dict(tmp_path / "release.pth")
+    assert found.keys() == expected.keys() and all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_small_files_that_would_take_gigabytes_are_refused_first(tmp_path):
+    torch.save({"a": torch.zeros(1).expand(4 * 10**12)}, tmp_path / "expanded.pth")  # 16 TB
+    with pytest.raises(UserError, match=r"expanded\.pth: 'a' says it is larger than what is stored"):
+        release.read_state_dict(tmp_path / "expanded.pth")
+    with zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bomb/data/0", bytes(10**6))
+    with pytest.raises(UserError, match=r"bomb\.pth would unpack to 0\.001 GB, more than the file"):
+        release.read_state_dict(tmp_path / "bomb.pth")
+
+
+def test_the_old_format_says_how_to_save_it_anew(tmp_path):
+    torch.save(state_dict(), tmp_path / "release.pth", _use_new_zipfile_serialization=False)
+    with pytest.raises(UserError, match=r"release\.pth is in the format of torch before 1\.6.* save it anew"):
+        release.check_file(tmp_path / "release.pth", None)
+
+
+def test_keys_that_are_no_names_are_refused(tmp_path):
+    torch.save({1: torch.zeros(1)}, tmp_path / "release.pth")
+    with pytest.raises(UserError, match="has the key 1, but names"):
+        release.read_state_dict(tmp_path / "release.pth")

@@ -256,3 +256,13 @@ def test_fid_equals_pytorch_fid_at_any_batch_size(stage, tmp_path, photographs, 
     assert expected > 10
     assert values[0] == pytest.approx(expected, rel=1e-4)
     assert values[1] == pytest.approx(values[0], rel=1e-6)
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>quota exceeded</html>", b"PK\x03\x04" + bytes(100)])
+def test_broken_inception_weights_are_named(tmp_path, monkeypatch, content):
+    path = tmp_path / "hub/checkpoints" / INCEPTION_FILE
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(UserError, match=rf"{INCEPTION_FILE} does not hold the Inception weights .* delete it"):
+        load_extractor("inception", 299, CPU)

@@ -1,6 +1,7 @@
 """Image features: what the Frechet distance, KID, precision and recall compare."""
 
 import dataclasses
+import pickle
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -107,13 +108,20 @@ def _inception(resolution: int, device: torch.device) -> Extractor:
 
     path = weights_file("inception")
     try:
-        network = InceptionV3([InceptionV3.BLOCK_INDEX_BY_DIM[INCEPTION_DIM]]).eval().to(device)
+        network = InceptionV3([InceptionV3.BLOCK_INDEX_BY_DIM[INCEPTION_DIM]]).eval()
     except OSError as error:  # URLError is one
         raise UserError(
             f"the Inception weights are not at {path} and could not be fetched ({error}); put "
             f"{INCEPTION_FILE} of https://github.com/mseitzer/pytorch-fid/releases there, or set "
             "extractor: efficientnet-lite0"
         ) from None
+    except (RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, pickle.UnpicklingError):
+        raise UserError(
+            f"{path} does not hold the Inception weights (it is cut, empty, a web page or another network); delete it, "
+            f"and run again to fetch it, or put {INCEPTION_FILE} of "
+            "https://github.com/mseitzer/pytorch-fid/releases there"
+        ) from None
+    network.to(device)
 
     def extract(images: torch.Tensor) -> torch.Tensor:  # NHWC, uint8 => NC, float32
         return network(images.permute(0, 3, 1, 2).float() / 255)[0].flatten(1)

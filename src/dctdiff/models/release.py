@@ -18,6 +18,8 @@ from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import replacing, sha256
 
 AUTHORS = "https://github.com/forever208/DCTdiff"
+WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")  # what DistributedDataParallel and torch.compile put before names
+BEFORE_ZIP = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # the magic number of that format, pickled
 STATE_DICTS = "take nnet_ema.pth or nnet.pth of a checkpoint"
 # The order in which their network registers its parts.
 PARTS = ("pos_embed", "proj", "patch_embed", "label_emb", "in_blocks", "mid_block", "out_blocks", "norm",
@@ -32,11 +34,17 @@ def check_file(path: str | Path, expected_sha256: str | None) -> str:
             f"{path} does not exist; download this file of {AUTHORS} (the README links it) and put it there"
         )
     with open(path, "rb") as file:
-        start = file.read(512).lstrip().lower()
+        head = file.read(512)
+    start = head.lstrip().lower()
     if start.startswith((b"<!doctype", b"<html")):
         raise UserError(
             f"{path} is a web page, not weights (Google Drive sends one when its quota is exceeded); "
             "download the file again with a browser and put it there"
+        )
+    if head.startswith(BEFORE_ZIP):
+        raise UserError(
+            f"{path} is in the format of torch before 1.6, whose size cannot be checked before it is read; if you "
+            f"trust it, save it anew in Python: torch.save(torch.load('{path}', weights_only=True), '{path}')"
         )
     if not zipfile.is_zipfile(path):
         raise UserError(f"{path} is incomplete or not a file of torch.save; download it again")
@@ -55,7 +63,11 @@ def check_file(path: str | Path, expected_sha256: str | None) -> str:
 
 
 def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
-    """Name -> float32 tensor, finite. Code that a pickle may hold is never run."""
+    """Name -> float32 tensor, finite. Code that a pickle may hold is never run.
+
+    Names lose the prefixes of wrappers. What would take more memory than the file has bytes is refused first.
+    """
+    _check_size(path)
     try:
         with warnings.catch_warnings(action="ignore"):  # torch's words on odd pickles
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -64,14 +76,33 @@ def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
     if not isinstance(content, dict) or not content:
         raise UserError(f"{path} holds {_kind(content)}, but a dict of tensors is expected; {STATE_DICTS}")
     for name, tensor in content.items():
+        if not isinstance(name, str):
+            raise UserError(f"{path} has the key {name!r}, but names of tensors are expected; {STATE_DICTS}")
         if not isinstance(tensor, torch.Tensor):
             raise UserError(f"{path}: {name!r} is {_kind(tensor)}, but a tensor is expected; {STATE_DICTS}")
         if tensor.dtype != torch.float32 or tensor.layout != torch.strided or tensor.is_meta:
             found = f"{tensor.layout} {tensor.dtype} on {tensor.device}".replace("torch.", "")
             raise UserError(f"{path}: {name!r} is {found}, but the authors save strided float32; take their file")
+        if tensor.numel() * tensor.itemsize > tensor.untyped_storage().nbytes():
+            raise UserError(f"{path}: {name!r} says it is larger than what is stored of it; take another file")
         if not torch.isfinite(tensor).all():
             raise UserError(f"{path}: {name!r} has values that are not finite; take another checkpoint")
-    return {name: tensor.detach().clone() for name, tensor in content.items()}  # safetensors shares no memory
+    # Clones, since safetensors shares no memory.
+    return {WRAPPERS.sub("", name): tensor.detach().clone() for name, tensor in content.items()}
+
+
+def _check_size(path: str | Path) -> None:
+    """torch.save does not compress, so no part of its file comes out larger than the file."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            declared = sum(member.file_size for member in archive.infolist())
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        return  # torch says what is wrong with it
+    if declared > Path(path).stat().st_size:
+        raise UserError(
+            f"{path} would unpack to {declared / 1e9:.3g} GB, more than the file has, which torch.save never does; "
+            "do not use it: take another file"
+        )
 
 
 def check_weights(path: str | Path, weights: dict[str, torch.Tensor], config: ModelConfig) -> None:
