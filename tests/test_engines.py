@@ -261,6 +261,19 @@ def test_an_edited_local_image_is_seen_by_both_engines(tmp_path):
     assert snakemake_would_run(folder, target) == set()
 
 
+def test_an_experiment_that_is_stashed_is_not_taken_for_the_params_of_before(finished):
+    """``dvc exp run`` changes params.yaml and the results; git takes only params.yaml back."""
+    folder = finished[1]
+    for words in (["config", "user.name", "a"], ["config", "user.email", "a@b"], ["add", "params.yaml", "dvc.lock"]):
+        run(folder, "git", *words)
+    run(folder, "git", "commit", "--quiet", "--message", "before")
+    run(folder, "dvc", "exp", "run", "--set-param", "suite.cells.micro-dct-dpm.nfe=5")
+    assert snakemake_would_run(folder) == set()
+    run(folder, "git", "stash")
+    assert snakemake_would_run(folder) == {"plan", "sample", "evaluate", *RESULTS}
+    assert "stale    sample micro-dct-dpm: params" in run(folder, "python", "-m", "dctdiff.commands.status")
+
+
 def test_a_wrong_key_stops_both_engines_before_any_work(tmp_path):
     folder = copy_project(tmp_path)
     params = folder / "params.yaml"

@@ -185,6 +185,19 @@ def test_a_compiled_and_recorded_run_ends_near_a_plain_one(tmp_path, changes):
 
 
 @GPU
+@pytest.mark.parametrize(
+    ("arithmetic", "compile"), [("float32", "never"), ("bf16", "never"), ("fp16", "never"), ("bf16", "always")]
+)
+def test_a_run_in_pieces_ends_bit_for_bit_like_a_straight_one(tmp_path, arithmetic, compile):
+    """With attention: math; fused kernels may add up gradients in an order of chance, as does compiled float32."""
+    same = {"mixed_precision": arithmetic, "compile": compile, "attention": "math"}
+    straight = trained(tmp_path / "straight", train_steps=12, **same)
+    for train_steps in (3, 8, 12):
+        pieces = trained(tmp_path / "pieces", train_steps=train_steps, **same)
+    assert torch.equal(pieces, straight)
+
+
+@GPU
 def test_a_recorded_prediction_follows_all_its_inputs():
     network = CONFIG.network()
     network.initialise(torch.Generator().manual_seed(0))
