@@ -34,7 +34,7 @@ PUBLISHED = load_published(ROOT / FILE, PAPER["published"]).model_dump(exclude_n
 N_IMAGES = 10
 TINY_RUN = {
     "embed_dim": 16, "depth": 2, "num_heads": 2, "train_steps": 2, "batch_size": 2, "warmup_steps": 1,
-    "mixed_precision": "float32", "log_steps": 1, "checkpoint_steps": 1, "candidate_steps": 1,
+    "mixed_precision": "float32", "log_steps": 1, "candidate_steps": 1,
 }  # fmt: skip
 TINY_CELL = {"n_images": 2, "batch_size": 2, "mixed_precision": "float32"}
 TINY_SELECTION = {"n_images": 2, "sample_batch_size": 2, "nfe": 1, "mixed_precision": "float32"}

@@ -30,7 +30,7 @@ LABELS = np.arange(20) % 2
 RUN = Run(
     dataset="d", codec="c", weights="trained", embed_dim=64, depth=2, num_heads=1, snr_scale=4.0, train_steps=8,
     batch_size=8, lr=1e-3, weight_decay=0.01, betas=[0.9, 0.99], warmup_steps=3, ema_rate=0.9, seed=5, log_steps=4,
-    checkpoint_steps=100, num_classes=2, mixed_precision="float32", compile="never",
+    num_classes=2, mixed_precision="float32", compile="never",
 )  # fmt: skip
 
 

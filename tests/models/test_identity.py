@@ -21,7 +21,7 @@ from dctdiff.pipeline.code import differences
 RUN = Run(
     dataset="d", codec="c", weights="trained", embed_dim=16, depth=2, num_heads=2, snr_scale=4.0, train_steps=3,
     batch_size=4, lr=1e-3, weight_decay=0.01, betas=[0.9, 0.99], warmup_steps=3, ema_rate=0.9, seed=5, log_steps=2,
-    checkpoint_steps=2, num_classes=2, candidate_steps=2,
+    num_classes=2, candidate_steps=2,
 )  # fmt: skip
 STATISTICS = {"space": "dct", "resolution": 8, "block_size": 2, "kept_coefficients": 4, "eta": 240.0}
 PIXEL_STATISTICS = {"space": "pixel", "resolution": 8, "patch_size": 4}
@@ -91,7 +91,7 @@ LOOP = {f"models.{name}" for name in (
     "training.Progress.go_on_with", "training.check_processes", "training.any_process", "training.check_finite",
     "training.log_line", "identity.training_code", "state.load_state", "state.save_state", "state.candidate_path",
     "state.latest_step", "state.states_in", "state._step", "step.Learner.state",
-    "weights.save_model", "weights.checkpoint_name", "config.ModelConfig.to_json",
+    "weights.save_model", "weights._digest", "weights.checkpoint_name", "config.ModelConfig.to_json",
 )} | {"params.jobs.choices"}  # fmt: skip
 
 
@@ -148,7 +148,7 @@ SHAPING = {
     "candidate_steps": 100, "num_classes": 3, "prediction": "velocity",
 }  # fmt: skip
 UNSHAPING = {
-    "train_steps": 9, "checkpoint_steps": 9, "processes": 2, "release": RELEASE, "weights": "trained",
+    "train_steps": 9, "checkpoint_minutes": 9.0, "processes": 2, "release": RELEASE, "weights": "trained",
     "attention": "math", "compile": "never", "gradient_checkpointing": True, "accumulation_steps": 2,
     "ask_above_steps": 7, "kept_states": 3, "log_steps": 7, "dataset": "e",
     "codec": "f",

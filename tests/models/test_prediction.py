@@ -72,7 +72,6 @@ def test_published_networks_predict_noise():
         "release": {"file": "x", "resolution": 8, "patch_size": 4},
         "embed_dim": 8, "depth": 2, "num_heads": 1, "snr_scale": 1.0, "train_steps": 1, "batch_size": 1, "lr": 1.0,
         "weight_decay": 0.0, "betas": [0.9, 0.9], "warmup_steps": 0, "ema_rate": 0.9, "seed": 1, "log_steps": 1,
-        "checkpoint_steps": 1,
     }  # fmt: skip
     Run.model_validate(keys)
     with pytest.raises(ValueError, match="prediction is velocity, but published networks predict noise; remove it"):

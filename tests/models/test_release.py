@@ -28,7 +28,7 @@ PIXEL = {"resolution": 8, "patch_size": 4}
 RUN = {
     "dataset": "d", "codec": "c", "embed_dim": DIM, "depth": DEPTH, "num_heads": HEADS, "snr_scale": 4.0,
     "train_steps": 9, "batch_size": 256, "lr": 0.1, "weight_decay": 0.0, "betas": [0.9, 0.9], "warmup_steps": 0,
-    "ema_rate": 0.9, "seed": 1, "log_steps": 1, "checkpoint_steps": 1,
+    "ema_rate": 0.9, "seed": 1, "log_steps": 1,
 }  # fmt: skip
 KINDS = [(DCT, None), (DCT, CLASSES), (PIXEL, None), (PIXEL, CLASSES)]
 KIND_NAMES = ["dct", "dct with classes", "pixel", "pixel with classes"]

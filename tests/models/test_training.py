@@ -9,6 +9,7 @@ import torch
 
 from dctdiff.diffusion.draws import batch_indices, torch_generator
 from dctdiff.diffusion.samplers import SAMPLERS
+from dctdiff.models import training
 from dctdiff.models.batches import loaded_batches, training_batch
 from dctdiff.models.config import ModelConfig, model_config
 from dctdiff.models.optimiser import learning_rate
@@ -31,7 +32,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3), dtype=np.uint8
 RUN = Run(
     dataset="d", codec="c", weights="trained", embed_dim=16, depth=2, num_heads=2, snr_scale=4.0, train_steps=12,
     batch_size=4, lr=1e-3, weight_decay=0.01, betas=[0.9, 0.99], warmup_steps=3, ema_rate=0.9, seed=5, log_steps=4,
-    checkpoint_steps=5,
+    checkpoint_minutes=0,
 )  # fmt: skip
 
 
@@ -203,7 +204,7 @@ def test_a_broken_temporary_state_is_not_taken(straight, tmp_path):
 @pytest.mark.parametrize("damage", ["a flipped bit", "cut", "empty", "junk"])
 def test_a_damaged_state_is_passed_over(straight, tmp_path, capsys, damage):
     with pytest.raises(Interrupted):
-        trained(tmp_path, stop_after=11)  # after the states of steps 5 and 10
+        trained(tmp_path, stop_after=11)  # each step leaves a state
     first, second = states_in(tmp_path)
     content = bytearray(second.read_bytes())
     content[len(content) // 2] ^= 4
@@ -224,9 +225,20 @@ def test_a_long_training_whose_states_are_all_damaged_does_not_start_anew(tmp_pa
         trained(tmp_path, run)
 
 
+def test_states_are_saved_by_time_whatever_the_steps(straight, tmp_path, monkeypatch):
+    """A clock that gains a minute each time that it is looked at: about one state in three steps."""
+    clock = iter(range(0, 10**6, 60))
+    monkeypatch.setattr(training.time, "monotonic", lambda: float(next(clock)))
+    saved = []
+    monkeypatch.setattr(training, "save_state", lambda folder, state, kept: saved.append(state["progress"]["step"]))
+    weights, _ = trained(tmp_path, RUN.model_copy(update={"checkpoint_minutes": 4, "log_steps": 100}))
+    assert 2 < len(saved) < 6 and saved[-1] == RUN.train_steps
+    assert same(weights, straight[0])
+
+
 def test_so_many_states_are_kept(tmp_path):
-    trained(tmp_path, RUN.model_copy(update={"checkpoint_steps": 2, "kept_states": 3}))
-    assert [path.name[:14] for path in states_in(tmp_path)] == [f"step-{step:09d}" for step in (8, 10, 12)]
+    trained(tmp_path, RUN.model_copy(update={"kept_states": 3}))
+    assert [path.name[:14] for path in states_in(tmp_path)] == [f"step-{step:09d}" for step in (10, 11, 12)]
 
 
 def test_a_state_of_an_earlier_version_is_read(straight, tmp_path):
@@ -239,7 +251,7 @@ def test_a_state_of_an_earlier_version_is_read(straight, tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_state(tmp_path):
     trained(tmp_path, RUN.model_copy(update={"train_steps": 5}))
-    wild = RUN.model_copy(update={"lr": 1e30, "warmup_steps": 0})
+    wild = RUN.model_copy(update={"lr": 1e30, "warmup_steps": 0, "checkpoint_minutes": 10})
     with pytest.raises(UserError, match="the loss is not finite at step 8; the state of step 5 is kept; lower lr"):
         trained(tmp_path, wild)
 
@@ -252,7 +264,7 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
 
 
 def test_the_loss_falls(tmp_path):
-    run = RUN.model_copy(update={"train_steps": 150, "lr": 3e-3, "log_steps": 30})
+    run = RUN.model_copy(update={"train_steps": 150, "lr": 3e-3, "log_steps": 30, "checkpoint_minutes": 10})
     losses = [line["loss"] for line in lines(trained(tmp_path, run)[1])]
     assert losses[-1] < 0.8 * losses[0]
 
@@ -346,7 +358,7 @@ def test_a_conditional_model_learns_its_classes(tmp_path):
     run = RUN.model_copy(
         update={
             "num_classes": 2, "embed_dim": 32, "skip_bias_std": 3.0, "train_steps": 500, "batch_size": 20, "lr": 3e-3,
-            "ema_rate": 0.95, "checkpoint_steps": 1000,
+            "ema_rate": 0.95, "checkpoint_minutes": 10,
         },
     )  # fmt: skip
     images = np.repeat(np.array([40, 215], np.uint8), 10)[:, None, None, None].repeat(8, 1).repeat(8, 2).repeat(3, 3)

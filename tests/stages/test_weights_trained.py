@@ -31,7 +31,7 @@ SLICE = {
     "dataset": "d", "codec": "c", "weights": "trained", "embed_dim": 16, "depth": 2, "num_heads": 2, "snr_scale": 4.0,
     "train_steps": 300,
     "batch_size": 4, "lr": 0.001, "weight_decay": 0.0, "betas": [0.9, 0.99], "warmup_steps": 0, "ema_rate": 0.9,
-    "seed": 1, "log_steps": 50, "checkpoint_steps": 1000,
+    "seed": 1, "log_steps": 50,
 }  # fmt: skip
 RELEASE = {"file": "x.pth", "resolution": 8, "patch_size": 2}
 
@@ -147,15 +147,15 @@ def test_a_launcher_of_too_many_is_an_error(folder):
 
 
 def test_a_killed_process_owns_nothing(folder, straight):
-    process = started(folder, "killed", checkpoint_steps=20)
+    process = started(folder, "killed", checkpoint_minutes=0.01)
     process.kill()
     process.communicate()
-    assert "waits for it" not in run(folder, *command("killed", checkpoint_steps=20))
+    assert "waits for it" not in run(folder, *command("killed", checkpoint_minutes=0.01))
     assert (folder / "killed/last.safetensors").read_bytes() == straight
 
 
 def test_checkpoints_of_a_conditional_run_and_of_the_same_run_lowered(folder):
-    options = {"num_classes": 2, "candidate_steps": 4, "checkpoint_steps": 3}
+    options = {"num_classes": 2, "candidate_steps": 4, "checkpoint_minutes": 0}
     run(folder, *command("r", train_steps=9, **options))
     checkpoints = folder / "r/checkpoints"
     steps = [4, 8, 9]

@@ -40,7 +40,7 @@ class Watch:
 
 def measured(name: str, batch_size: int, changes: dict) -> dict:
     """A run of the paper suite with ``changes``, for some steps through the training loop."""
-    steps = {"train_steps": LAST, "log_steps": FIRST_TIMED, "checkpoint_steps": LAST, "candidate_steps": None}
+    steps = {"train_steps": LAST, "log_steps": FIRST_TIMED, "candidate_steps": None}
     run, config = run_and_config(name, batch_size=batch_size, **changes, **steps)
     weights = [1.0] * config.codec().shape[-1] if config.space == "dct" else [1.0]
     torch._dynamo.reset()

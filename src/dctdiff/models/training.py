@@ -92,7 +92,7 @@ def train(
     bar = progress("train", run.train_steps, "steps", initial=state.step)
     bar.disable = not writes
     with contextlib.closing(loaded), contextlib.closing(bar):
-        started = time.monotonic()
+        started = saved_at = time.monotonic()
         while state.step < run.train_steps:
             state.add(learner.step(state.step, *next(loaded)))
             bar.update()
@@ -100,7 +100,8 @@ def train(
             at_candidate = bool(run.candidate_steps) and state.step % run.candidate_steps == 0
             finished = state.step == run.train_steps
             stopping = any_process(accelerator, stop, state.step % MEETING_STEPS == 0)
-            at_checkpoint = state.step % run.checkpoint_steps == 0 or finished or stopping
+            due = time.monotonic() - saved_at >= 60 * run.checkpoint_minutes
+            at_checkpoint = due or finished or stopping
             if at_line or at_candidate or at_checkpoint:
                 kept = learner.ema.values() if at_candidate or at_checkpoint else ()
                 check_finite(state.step, state_folder, state.loss_sum, *kept)  # waits for the GPU
@@ -116,8 +117,10 @@ def train(
             # The candidate first, so that a state has all candidates up to its step.
             if at_candidate and writes:
                 save_model(candidate_path(state_folder, state.step), learner.ema, config)
-            if at_checkpoint and writes:
-                save_state(state_folder, {**learner.state(), "progress": vars(state)}, run.kept_states)
+            if at_checkpoint:
+                saved_at = time.monotonic()
+                if writes:
+                    save_state(state_folder, {**learner.state(), "progress": vars(state)}, run.kept_states)
             if stopping and not finished:
                 accelerator.end_training()
                 raise Interrupted(f"stopped after step {state.step}; the same command goes on from there")

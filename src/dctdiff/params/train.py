@@ -12,7 +12,7 @@ from dctdiff.pipeline.slice import Count, Name, Seed
 # state when they change. Everything else is part of the identity of the state, candidate_steps
 # too: a state holds the candidates of its own past.
 NOT_IN_IDENTITY = ROUNDING_ONLY | {
-    "train_steps", "checkpoint_steps", "processes", "gradient_checkpointing", "accumulation_steps",
+    "train_steps", "checkpoint_minutes", "processes", "gradient_checkpointing", "accumulation_steps",
     "weights", "release", "ask_above_steps", "kept_states",
     "log_steps", "dataset", "codec",
 }  # fmt: skip
@@ -57,7 +57,9 @@ class Run(Execution):
     accumulation_steps: Count = Field(1, description="parts of a step's batch, one after the other: less memory")
     seed: Seed = Field(description="seed of weights, order, flips, times and noise")
     log_steps: Count = Field(description="steps per line of the log, which holds their mean loss")
-    checkpoint_steps: Count = Field(description="steps between two saved states")
+    checkpoint_minutes: float = Field(
+        10.0, ge=0, description="minutes of training between two saved states, at most: what a lost node costs"
+    )
     ask_above_steps: int = Field(
         1000,
         ge=0,
