@@ -14,6 +14,7 @@ import shutil
 import sys
 import types
 import typing
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -91,11 +92,14 @@ def published_table() -> str:
     return "\n".join(rows + key_rows(PublishedNumbers, "<group>."))
 
 
+BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below", "multiple_of": "a multiple of"}
+
+
 def key_rows(model: type[BaseModel], prefix: str) -> list[str]:
     rows = []
     for name, field in model.model_fields.items():
         default = "" if field.is_required() or field.default in (None, {}, []) else f"`{in_yaml(field.default)}`"
-        rows += rows_of(f"{prefix}{name}", without_none(field.annotation), default, field.description)
+        rows += rows_of(f"{prefix}{name}", without_none(field.annotation), default, field.description, field.metadata)
     return rows
 
 
@@ -103,7 +107,7 @@ def in_yaml(value) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def rows_of(key: str, annotation, default: str, description: str) -> list[str]:
+def rows_of(key: str, annotation, default: str, description: str, bounds: Iterable = ()) -> list[str]:
     """The row of a key, and those of the keys within it."""
     if typing.get_origin(annotation) is dict:
         return rows_of(f"{key}.<name>", typing.get_args(annotation)[1], default, description)
@@ -111,21 +115,26 @@ def rows_of(key: str, annotation, default: str, description: str) -> list[str]:
         return rows_of(f"{key}[]", typing.get_args(annotation)[0], default, description)
     if is_model(annotation):
         return [f"| `{key}` | group |  | {description} |", *key_rows(annotation, f"{key}.")]
-    return [f"| `{key}` | {type_name(annotation)} | {default} | {description} |"]
+    return [f"| `{key}` | {type_name(annotation, bounds)} | {default} | {description} |"]
 
 
 def is_model(annotation) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
-def type_name(annotation) -> str:
+def type_name(annotation, bounds: Iterable = ()) -> str:
+    """What a value may be, in words. ``bounds``: constraints of pydantic, or fields that hold them."""
     if typing.get_origin(annotation) is typing.Literal:
         return ", ".join(f"`{value}`" for value in typing.get_args(annotation))
     if isinstance(annotation, types.GenericAlias):
         return f"list of {type_name(typing.get_args(annotation)[0])}"
     if typing.get_origin(annotation) is typing.Annotated:
-        return type_name(typing.get_args(annotation)[0])
-    return {"int": "whole number", "float": "number", "str": "text", "bool": "true, false"}[annotation.__name__]
+        inner, *inner_bounds = typing.get_args(annotation)
+        return type_name(inner, [*bounds, *inner_bounds])
+    name = {"int": "whole number", "float": "number", "str": "text", "bool": "true, false"}[annotation.__name__]
+    constraints = [inner for bound in bounds for inner in getattr(bound, "metadata", [bound])]
+    words = [f"{word} {getattr(c, key):,}" for c in constraints for key, word in BOUNDS.items() if hasattr(c, key)]
+    return ", ".join([name, *words])
 
 
 def room_imports() -> dict[str, dict[str, set[str]]]:

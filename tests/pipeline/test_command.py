@@ -54,11 +54,11 @@ def test_what_dvc_writes_of_a_slice_is_read_back(monkeypatch, document):
     ("change", "message"),
     [
         ("--there.name n", "--there.scale is missing"),
-        ("--there.name n --there.scale x", "--there.scale is 'x', but should be a valid number"),
-        ("--there.name n --there.scale 0", "--there.scale is '0', but should be greater than 0"),
+        ("--there.name n --there.scale x", "--there.scale is 'x', but should be a number"),
+        ("--there.name n --there.scale 0", "--there.scale is '0', but should be more than 0"),
         ("--there.nme n", "unrecognized arguments: --there.nme n; see --help"),
-        ("--here.scale None", "--here.scale is 'None', but should be a valid number"),
-        ("--limit 0", "--limit is '0', but should be greater than or equal to 1"),
+        ("--here.scale None", "--here.scale is 'None', but should be a number"),
+        ("--limit 0", "--limit is '0', but should be at least 1"),
     ],
 )
 def test_a_mistake_in_a_group_names_the_dotted_flag(monkeypatch, change, message):

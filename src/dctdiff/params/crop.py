@@ -1,10 +1,10 @@
 """Params of the crop stage."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from dctdiff.pipeline.slice import Count, Seed, Slice
+from dctdiff.pipeline.slice import Images, Pixels, Seed, Slice
 
 # Method -> the keys that it needs, beside resolution.
 NEEDED = {
@@ -21,19 +21,21 @@ class Crop(Slice):
         description="none: keep the files as they are; random: square crops of random place and scale, resized; "
         "box: one crop of each image, resized; convert: keep JPEG files as they are, make others JPEG"
     )
-    resolution: Count = Field(description="side of the images in pixels; none, convert: which they must have")
-    box: list[int] = Field(
+    resolution: Pixels = Field(description="side of the images in pixels; none, convert: which they must have")
+    box: list[Annotated[int, Field(le=2**14)]] = Field(
         None, min_length=4, max_length=4, description="box: left, top, right and bottom edge in pixels, a square"
     )
-    crop_sides: list[Count] = Field(
+    crop_sides: list[Pixels] = Field(
         None,
         min_length=1,
+        max_length=1000,
         description="random: sides of the crops in pixels of the photograph, equally likely",
     )
-    n_train: Count = Field(None, description="random: number of training images")
+    n_train: Images = Field(None, description="random: number of training images")
     n_heldout: int = Field(
         None,
         ge=2,
+        le=10**8,
         description="number of held-out images; random: drawn; else evenly spaced among those of the source "
         "(all without this key), or among its training images if it has none",
     )

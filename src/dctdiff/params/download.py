@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from dctdiff.pipeline.slice import SHA256, Count, Slice
+from dctdiff.pipeline.slice import SHA256, Images, Slice, Text
 
 MD5 = r"^[0-9a-f]{32}$"
 FILE_NAME = r"[\w-][\w.-]*"
@@ -22,7 +22,7 @@ def listed(value):
     return [value] if isinstance(value, str) else value
 
 
-Addresses = Annotated[list[str], BeforeValidator(listed)]
+Addresses = Annotated[list[Text], BeforeValidator(listed)]
 
 
 class Download(Slice):
@@ -34,26 +34,30 @@ class Download(Slice):
     train: Addresses = Field(
         None,
         min_length=1,
+        max_length=100,
         description="where the training images are; files: path; http: URL; gdrive: file id; kaggle: owner/name; "
         "a list if they are in several archives",
     )
     train_sha256: str = Field(None, pattern=SHA256, description="SHA-256 of that archive, or of the folder's listing")
     train_md5: str = Field(None, description="its MD5, where only that is published")
-    train_folder: str = Field(None, description="folder within it that holds them; without it, all its images")
-    n_train: Count = Field(None, description="number of them; needed without a digest")
+    train_folder: Text = Field(None, description="folder within it that holds them; without it, all its images")
+    n_train: Images = Field(None, description="number of them; needed without a digest")
     heldout: Addresses = Field(
-        None, min_length=1, description="files, http: where the held-out images are, if in an archive of their own"
+        None,
+        min_length=1,
+        max_length=100,
+        description="files, http: where the held-out images are, if in an archive of their own",
     )
     heldout_sha256: str = Field(None, pattern=SHA256, description="SHA-256 of that archive, or of the folder's listing")
-    heldout_folder: str = Field(
+    heldout_folder: Text = Field(
         None, description="folder that holds the held-out images, in the archive of heldout or else of train"
     )
-    n_heldout: Count = Field(None, description="number of them; needed with heldout without a digest")
+    n_heldout: Images = Field(None, description="number of them; needed with heldout without a digest")
     format: Literal["images", "cifar10", "imagenet64"] = Field(
         "images",
         description="images: image files; cifar10, imagenet64: the official batch files, whose images become JPEG",
     )
-    filename: str = Field(None, pattern=rf"^{FILE_NAME}$", description="gdrive: name of the archive in data/sources")
+    filename: Text = Field(None, description="gdrive: name of the archive in data/sources")
 
     @property
     def has_heldout(self) -> bool:
@@ -71,6 +75,8 @@ class Download(Slice):
             raise ValueError(f"source {self.source} needs train")
         if (self.filename is not None) != (self.source == "gdrive"):
             raise ValueError("filename belongs to source gdrive, which needs it")
+        if self.filename is not None and not re.fullmatch(FILE_NAME, self.filename):
+            raise ValueError(f"filename is {self.filename!r}, but should be letters, digits, '.', '_' and '-'")
         if self.source in ("gdrive", "kaggle") and (self.heldout or len(self.train) > 1):
             raise ValueError(f"source {self.source} takes one archive; use heldout_folder for its held-out images")
         return self
@@ -106,6 +112,6 @@ class Download(Slice):
     def folders_are_relative(self):
         for key in ("train_folder", "heldout_folder"):
             folder = getattr(self, key)
-            if folder is not None and (not folder or folder.startswith(("/", ".")) or folder.endswith("/")):
+            if folder is not None and (folder[0] == "." or {"", ".", ".."} & set(folder.split("/"))):
                 raise ValueError(f"{key} is {folder!r}, but should be a folder within the archive, such as a/b")
         return self

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from dctdiff.pipeline.slice import SHA256, Count, Slice
+from dctdiff.pipeline.slice import SHA256, Count, Slice, Text
 
 
 class Extractor(Slice):
@@ -12,7 +12,7 @@ class Extractor(Slice):
         description="feature network; only inception gives FID (its weights are fetched once)"
     )
     feature_resolution: int = Field(
-        ge=32, description="side in pixels to which images are resized for it; 299 for inception"
+        ge=32, le=2048, description="side in pixels to which images are resized for it; 299 for inception"
     )
     batch_size: Count = Field(description="images per network call; does not change the value")
 
@@ -24,8 +24,8 @@ class Extractor(Slice):
 
 
 class Reference(Slice):
-    n_images: int = Field(None, ge=2, description="training images of the reference, evenly spaced by name")
-    file: str = Field(
+    n_images: int = Field(None, ge=2, le=10**8, description="training images of the reference, evenly spaced by name")
+    file: Text = Field(
         None, description="instead of n_images: path of published statistics (npz with mu and sigma, e.g. fid_stats)"
     )
     sha256: str = Field(

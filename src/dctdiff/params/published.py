@@ -89,7 +89,7 @@ FILE = Path("data/published.yaml")
 
 
 def load_published(path: str | Path, group: str | None) -> PublishedNumbers:
-    """The numbers of a group; none without a group. A UserError names the first wrong key."""
+    """The numbers of a group; none without a group. A UserError names the wrong keys."""
     if group is None:
         return PublishedNumbers()
     document = read_document(path)
@@ -98,4 +98,5 @@ def load_published(path: str | Path, group: str | None) -> PublishedNumbers:
     try:
         return PublishedNumbers.model_validate(document[group])
     except ValidationError as error:
-        raise UserError(f"{path}: {explain(error, prefix=f'{group}.', root=PublishedNumbers)}") from None
+        problems = explain(error, f"{group}.", PublishedNumbers, lambda keys: document.line((group, *keys)))
+        raise UserError(f"{path}: {problems}") from None

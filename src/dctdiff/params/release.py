@@ -4,20 +4,22 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from dctdiff.pipeline.slice import SHA256, Count, Slice
+from dctdiff.pipeline.slice import SHA256, Count, Pixels, Slice, Text
 
 
 class Release(Slice):
-    file: str = Field(description="path of the authors' state dict (.pth), e.g. data/sources/weights/<name>.pth")
+    file: Text = Field(description="path of the authors' state dict (.pth), e.g. data/sources/weights/<name>.pth")
     sha256: str = Field(
         None, pattern=SHA256, description="SHA-256 of that file; without it the stage stops and says what it is"
     )
     train_steps: Count = Field(None, description="optimiser steps that the release is said to have had, for the tables")
-    resolution: Count = Field(description="side in pixels of the images it makes")
+    resolution: Pixels = Field(description="side in pixels of the images it makes")
     block_size: int = Field(None, ge=2, le=16, description="dct: side B of a DCT block")
-    kept_coefficients: Count = Field(None, description="dct: coefficients kept of each block, in zigzag order")
-    eta: float = Field(None, gt=0, description="dct: the published scale of the coefficients")
-    patch_size: Count = Field(None, description="pixel: side of a patch in pixels")
+    kept_coefficients: int = Field(
+        None, ge=1, le=256, description="dct: coefficients kept of each block, in zigzag order"
+    )
+    eta: float = Field(None, gt=0, le=10**6, description="dct: the published scale of the coefficients")
+    patch_size: Pixels = Field(None, description="pixel: side of a patch in pixels")
 
     @model_validator(mode="after")
     def keys_of_the_space(self):

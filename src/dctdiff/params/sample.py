@@ -17,12 +17,12 @@ class Cell(Execution):
     sampler: Literal["dpm_solver", "euler_ode", "euler_sde", "ddim", "ddpm"] = Field(
         description="how noise becomes images; euler_sde and ddpm add noise at each step, the others solve the ODE"
     )
-    nfe: Count = Field(description="network evaluations per image")
-    n_images: int = Field(ge=2, description="images generated")
+    nfe: int = Field(ge=1, le=100_000, description="network evaluations per image")
+    n_images: int = Field(ge=2, le=10**8, description="images generated")
     batch_size: Count = Field(description="images per network call; does not change them")
     jpeg_quality: int = Field(ge=1, le=95, description="JPEG quality of the generated images")
     seed: Seed = Field(description="seed of the noise and of the labels")
-    processes: Count = Field(1, description="processes (GPUs) that share the images")
+    processes: int = Field(1, ge=1, le=4096, description="processes (GPUs) that share the images")
 
     @model_validator(mode="after")
     def each_process_has_an_image(self):

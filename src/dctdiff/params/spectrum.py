@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from dctdiff.pipeline.slice import Count, Name, Seed, Slice
+from dctdiff.pipeline.slice import Images, Name, Seed, Slice
 
 
 class Spectrum(Slice):
@@ -12,10 +12,10 @@ class Spectrum(Slice):
     codec: Name = Field(
         description="key of suite.codecs, on the same dataset; a pixel codec has no SNR per coefficient"
     )
-    snr_scale: float = Field(gt=0, description="factor c on the signal-to-noise ratio of the DCT coefficients")
-    n_images: Count = Field(description="training images averaged, evenly spaced by name")
+    snr_scale: float = Field(gt=0, le=10**6, description="factor c on the signal-to-noise ratio of the coefficients")
+    n_images: Images = Field(description="training images averaged, evenly spaced by name")
     times: list[Annotated[float, Field(gt=0, le=1)]] = Field(
-        min_length=1, description="times t of the forward process, rising; t = 1 is noise"
+        min_length=1, max_length=1000, description="times t of the forward process, rising; t = 1 is noise"
     )
     seed: Seed = Field(description="seed of the noise")
 

@@ -4,19 +4,19 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from dctdiff.pipeline.slice import Count, Name, Slice
+from dctdiff.pipeline.slice import Images, Name, Pixels, Slice
 
 
 class Codec(Slice):
     dataset: Name = Field(description="key of suite.datasets")
     space: Literal["dct", "pixel"] = Field(description="what the network sees")
     block_size: int = Field(None, ge=2, le=16, description="dct: side B of a DCT block; a token covers 2B x 2B pixels")
-    kept_coefficients: Count = Field(
-        None, description="dct: coefficients kept of each block, in zigzag order (B*B - m*)"
+    kept_coefficients: int = Field(
+        None, ge=1, le=256, description="dct: coefficients kept of each block, in zigzag order (B*B - m*)"
     )
-    patch_size: Count = Field(None, description="pixel: side of a patch in pixels")
+    patch_size: Pixels = Field(None, description="pixel: side of a patch in pixels")
     tau: float = Field(98.25, gt=50, le=100, description="percentile that bounds the coefficients")
-    n_images: Count = Field(description="training images counted, evenly spaced by name")
+    n_images: Images = Field(description="training images counted, evenly spaced by name")
 
     @model_validator(mode="after")
     def keys_of_the_space(self):

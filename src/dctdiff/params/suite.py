@@ -1,11 +1,12 @@
 """params.yaml as a whole: every key, and what must hold between them."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pydantic import Field, ValidationError, model_validator
 
 from dctdiff.params.crop import Crop
-from dctdiff.params.document import read_document
+from dctdiff.params.document import Document, read_document
 from dctdiff.params.download import Download
 from dctdiff.params.evaluate import Extractor, Reference
 from dctdiff.params.published import PublishedNumbers
@@ -19,7 +20,7 @@ from dctdiff.params.train import Run
 from dctdiff.params.truncation import Truncation
 from dctdiff.params.upsampling import Upsampling
 from dctdiff.pipeline.errors import UserError
-from dctdiff.pipeline.slice import Name, Slice, explain
+from dctdiff.pipeline.slice import Name, Slice, explain, together
 
 # In the order of the report; some come with their section. Tables of published distances have
 # other names and follow the first.
@@ -47,7 +48,12 @@ class Suite(Slice):
     published: Name | None = Field(description="group of data/published.yaml that the tables show beside, or null")
 
     @model_validator(mode="after")
-    def references_exist(self):
+    def sections_agree(self):
+        complain(self._wrong_references())  # on which the others rely
+        complain([*self._wrong_pairs(), *self._wrong_sizes(), *self._too_few_images()])
+        return self
+
+    def _wrong_references(self) -> Iterator[str]:
         for section, key, target in (
             ("codecs", "dataset", "datasets"),
             ("truncations", "dataset", "datasets"),
@@ -61,64 +67,52 @@ class Suite(Slice):
             ("cells", "reference", "datasets"),
         ):
             for name, entry in getattr(self, section).items():
-                check_key(f"{section}.{name}.{key}", getattr(entry, key), getattr(self, target))
-        for name in self.selections:
-            check_name("selections", name, self.runs)
-        return self
+                yield from check_key(f"{section}.{name}.{key}", getattr(entry, key), getattr(self, target))
+        yield from check_names("selections", self.selections, self.runs)
 
-    @model_validator(mode="after")
-    def sections_agree(self):
+    def _wrong_pairs(self) -> Iterator[str]:
         for section in ("spectra", "runs"):
             for name, entry in getattr(self, section).items():
                 dataset = self.codecs[entry.codec].dataset
                 if dataset != entry.dataset:
-                    raise ValueError(
-                        f"{section}.{name}.codec is {entry.codec!r} on {dataset}, but its dataset is {entry.dataset}"
-                    )
+                    yield f"{section}.{name}.codec is {entry.codec!r} on {dataset}, but its dataset is {entry.dataset}"
         for name, run in self.runs.items():
             if run.release:
-                self._release_fits(name, run)
+                yield from self._wrong_release(name, run)
         for name, cell in self.cells.items():
             if cell.checkpoint == "best" and cell.run not in self.selections:
-                raise ValueError(
-                    f"cells.{name}.checkpoint is 'best', but selections has no {cell.run}; add it, or use last"
-                )
+                yield f"cells.{name}.checkpoint is 'best', but selections has no {cell.run}; add it, or use last"
         for name in self.selections:
             run = self.runs[name]
             if run.weights == "trained" and (run.candidate_steps or run.train_steps) >= run.train_steps:
-                raise ValueError(
+                yield (
                     f"selections.{name} has one checkpoint to choose from; give the run candidate_steps below its "
                     f"train_steps {run.train_steps}"
                 )
-        return self
 
-    def _release_fits(self, name: str, run: Run) -> None:
+    def _wrong_release(self, name: str, run: Run) -> Iterator[str]:
         codec, resolution = self.codecs[run.codec], self.datasets[run.dataset].crop.resolution
         expected = {"resolution": resolution}
         expected |= {key: getattr(codec, key) for key in ("block_size", "kept_coefficients", "patch_size")}
         for key, value in expected.items():
             if getattr(run.release, key) != value:
-                raise ValueError(
-                    f"runs.{name}.release.{key} is {getattr(run.release, key)}, but {value} for the codec {run.codec}"
-                )
+                found = getattr(run.release, key)
+                yield f"runs.{name}.release.{key} is {found}, but {value} for the codec {run.codec}"
 
-    @model_validator(mode="after")
-    def sizes_fit(self):
+    def _wrong_sizes(self) -> Iterator[str]:
         for name, codec in self.codecs.items():
             side = "patch_size" if codec.space == "pixel" else "2 * block_size"
-            self._divisible(f"codecs.{name}", codec.dataset, side, codec.token_side)
+            yield from self._divisible(f"codecs.{name}", codec.dataset, side, codec.token_side)
         for section in ("truncations", "upsamplings"):
             for name, entry in getattr(self, section).items():
-                self._divisible(f"{section}.{name}", entry.dataset, "2 * block_size", 2 * entry.block_size)
-        return self
+                yield from self._divisible(f"{section}.{name}", entry.dataset, "2 * block_size", 2 * entry.block_size)
 
-    def _divisible(self, key: str, dataset: str, side: str, value: int) -> None:
+    def _divisible(self, key: str, dataset: str, side: str, value: int) -> Iterator[str]:
         resolution = self.datasets[dataset].crop.resolution
         if resolution % value:
-            raise ValueError(f"{key}: the resolution {resolution} of {dataset} is not divisible by {side} = {value}")
+            yield f"{key}: the resolution {resolution} of {dataset} is not divisible by {side} = {value}"
 
-    @model_validator(mode="after")
-    def images_suffice(self):
+    def _too_few_images(self) -> Iterator[str]:
         for section, key in (
             ("codecs", "n_images"),
             ("truncations", "n_images"),
@@ -127,54 +121,51 @@ class Suite(Slice):
             ("runs", "batch_size"),
         ):
             for name, entry in getattr(self, section).items():
-                self._enough(f"{section}.{name}.{key}", getattr(entry, key), entry.dataset)
+                yield from self._enough(f"{section}.{name}.{key}", getattr(entry, key), entry.dataset)
         for name, dataset in self.datasets.items():
-            self._enough(f"datasets.{name}.reference.n_images", dataset.reference.n_images, name)
+            yield from self._enough(f"datasets.{name}.reference.n_images", dataset.reference.n_images, name)
             if dataset.crop.method != "random" and not dataset.download.has_heldout and not dataset.crop.n_heldout:
-                raise ValueError(
+                yield (
                     f"datasets.{name}: the source has no held-out images, and crop.n_heldout is missing; say how many "
                     "training images serve instead"
                 )
-        return self
 
-    def _enough(self, key: str, needed: int | None, name: str) -> None:
+    def _enough(self, key: str, needed: int | None, name: str) -> Iterator[str]:
         dataset = self.datasets[name]
         available = dataset.crop.n_train or dataset.download.n_train
         if needed and available and needed > available:
-            raise ValueError(f"{key} is {needed}, but {name} has only {available} training images")
+            yield f"{key} is {needed}, but {name} has only {available} training images"
 
 
 def check_published(suite: Suite, numbers: PublishedNumbers, path: str | Path) -> None:
     """A UserError unless published numbers are about what the suite has."""
-    try:
-        _check_published(suite, numbers)
-    except ValueError as error:
-        raise UserError(f"{path}: {suite.published}.{error}") from None
+    problems = [f"{suite.published}.{problem}" for problem in _wrong_numbers(suite, numbers)]
+    if problems:
+        raise UserError(f"{path}: {together(problems)}")
 
 
-def _check_published(suite: Suite, published: PublishedNumbers) -> None:
+def _wrong_numbers(suite: Suite, published: PublishedNumbers) -> Iterator[str]:
     for table, rows in published.distances.items():
         if table in TABLES:
-            raise ValueError(f"distances.{table}: this table exists already; choose another name")
+            yield f"distances.{table}: this table exists already; choose another name"
         for index, row in enumerate(rows):
             if row.cell:
-                check_key(f"distances.{table}.{index}.cell", row.cell, suite.cells)
+                yield from check_key(f"distances.{table}.{index}.cell", row.cell, suite.cells)
     for index, row in enumerate(published.costs):
         if row.run:
-            check_key(f"costs.{index}.run", row.run, suite.runs)
+            yield from check_key(f"costs.{index}.run", row.run, suite.runs)
     for section, target in (
         ("statistics", "codecs"),
         ("truncations", "truncations"),
         ("upsamplings", "upsamplings"),
     ):
-        for name in getattr(published, section):
-            check_name(f"{section}", name, getattr(suite, target))
-    for name, statistics in published.statistics.items():
-        expected = (suite.codecs[name].block_size or 0) ** 2
+        yield from check_names(section, getattr(published, section), getattr(suite, target))
+    for name in [name for name in published.statistics if name in suite.codecs]:
+        statistics, expected = published.statistics[name], (suite.codecs[name].block_size or 0) ** 2
         for key in ("entropy_y", "entropy_cb", "entropy_cr"):
             found = len(getattr(statistics, key))
             if found != expected:
-                raise ValueError(f"statistics.{name}.{key} has {found} values, but should have {expected}")
+                yield f"statistics.{name}.{key} has {found} values, but should have {expected}"
 
 
 PLANNED = {
@@ -205,14 +196,21 @@ def dct_spectra(suite: dict) -> list[str]:
     return [name for name, spectrum in suite["spectra"].items() if codecs[spectrum["codec"]]["space"] == "dct"]
 
 
-def check_key(key: str, value: str, known: dict) -> None:
+def check_key(key: str, value: str, known: dict) -> Iterator[str]:
     if value not in known:
-        raise ValueError(f"{key} is {value!r}, but should be one of {', '.join(known) or 'none: the section is empty'}")
+        yield f"{key} is {value!r}, but should be one of {', '.join(known) or 'none: the section is empty'}"
 
 
-def check_name(section: str, name: str, known: dict) -> None:
-    if name not in known:
-        raise ValueError(f"{section} has the key {name!r}, but its keys should be among {', '.join(known)}")
+def check_names(section: str, names: Iterable[str], known: dict) -> Iterator[str]:
+    for name in names:
+        if name not in known:
+            yield f"{section} has the key {name!r}, but its keys should be among {', '.join(known)}"
+
+
+def complain(problems: Iterable[str]) -> None:
+    """A ValueError that names the problems, if there are any."""
+    if found := list(problems):
+        raise ValueError(together(found))
 
 
 class Params(Slice):
@@ -221,17 +219,19 @@ class Params(Slice):
 
 
 def load_suite(path: str | Path) -> Suite:
-    """The suite of a params.yaml, validated; a UserError names the first wrong key."""
+    """The suite of a params.yaml, validated; a UserError names the wrong keys."""
     return validated(read_params(path), str(path)).suite
 
 
-def read_params(path: str | Path) -> dict:
+def read_params(path: str | Path) -> Document:
     """The whole document, not yet validated."""
     return read_document(path)
 
 
 def validated(document: dict, path: str = "params.yaml") -> Params:
+    """A UserError names the wrong keys of the chosen suite, and their lines if the document was read from a file."""
+    line = document.line if isinstance(document, Document) else None
     try:
         return Params.model_validate(document)
     except ValidationError as error:
-        raise UserError(f"{path}: {explain(error, root=Params)}") from None
+        raise UserError(f"{path}: {explain(error, root=Params, line=line)}") from None

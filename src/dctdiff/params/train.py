@@ -25,28 +25,34 @@ class Run(Execution):
         description="trained: train them; published: import the file of release instead"
     )
     release: Release | None = Field(None, description="published: the file of the authors")
-    embed_dim: Count = Field(description="width of the U-ViT")
-    depth: int = Field(ge=2, multiple_of=2, description="blocks on both sides; one more is in the middle")
-    num_heads: Count = Field(description="attention heads; divides embed_dim")
+    embed_dim: int = Field(ge=1, le=16_384, description="width of the U-ViT")
+    depth: int = Field(ge=2, le=256, multiple_of=2, description="blocks on both sides; one more is in the middle")
+    num_heads: int = Field(ge=1, le=1024, description="attention heads; divides embed_dim")
     skip_bias_std: float = Field(
-        0.0, ge=0, description="std of the initial biases of the skips; 0 in the paper, above it helps short runs"
+        0.0,
+        ge=0,
+        le=100,
+        description="std of the initial biases of the skips; 0 in the paper, above it helps short runs",
     )
     prediction: Literal["noise", "velocity"] = Field(
         "noise",
         description="what the network predicts: the noise, as in the paper, or the velocity",
     )
-    num_classes: Count | None = Field(
-        None, description="classes of the training images, whose labels the network is given; none: unconditional"
+    num_classes: int | None = Field(
+        None,
+        ge=1,
+        le=10**6,
+        description="classes of the training images, whose labels the network is given; none: unconditional",
     )
-    snr_scale: float = Field(gt=0, description="factor c on the signal-to-noise ratio at every t")
+    snr_scale: float = Field(gt=0, le=10**6, description="factor c on the signal-to-noise ratio at every t")
     train_steps: Count = Field(
         description="optimiser steps; raising it, up to lr_end_step if there is one, continues the run"
     )
     batch_size: Count = Field(description="images per step, over all processes")
-    lr: float = Field(gt=0, description="learning rate of AdamW after the warm-up")
-    weight_decay: float = Field(ge=0, description="weight decay of AdamW, on all parameters")
+    lr: float = Field(gt=0, le=1, description="learning rate of AdamW after the warm-up")
+    weight_decay: float = Field(ge=0, le=100, description="weight decay of AdamW, on all parameters")
     betas: list[Annotated[float, Field(ge=0, lt=1)]] = Field(min_length=2, max_length=2, description="betas of AdamW")
-    warmup_steps: int = Field(ge=0, description="steps over which lr rises linearly from 0")
+    warmup_steps: int = Field(ge=0, le=10**9, description="steps over which lr rises linearly from 0")
     lr_end_step: Count | None = Field(
         None, description="step at which lr, falling linearly since the warm-up, is 0; none: it stays, as in the paper"
     )
@@ -54,25 +60,31 @@ class Run(Execution):
     gradient_checkpointing: bool = Field(
         False, description="keep only what goes in and out of each block, and compute the rest again: less memory"
     )
-    accumulation_steps: Count = Field(1, description="parts of a step's batch, one after the other: less memory")
+    accumulation_steps: int = Field(
+        1, ge=1, le=10**6, description="parts of a step's batch, one after the other: less memory"
+    )
     seed: Seed = Field(description="seed of weights, order, flips, times and noise")
     log_steps: Count = Field(description="steps per line of the log, which holds their mean loss")
     checkpoint_minutes: float = Field(
-        10.0, ge=0, description="minutes of training between two saved states, at most: what a lost node costs"
+        10.0,
+        ge=0,
+        le=10_000,
+        description="minutes of training between two saved states, at most: what a lost node costs",
     )
     ask_above_steps: int = Field(
         1000,
         ge=0,
+        le=10**12,
         description="a state of more steps than this, trained by other code, is not left without asking",
     )
     kept_states: int = Field(
-        2, ge=2, description="saved states that are kept, the newest ones: if one is damaged, another serves"
+        2, ge=2, le=10**6, description="saved states that are kept, the newest ones: if one is damaged, another serves"
     )
     candidate_steps: Count | None = Field(
         None,
         description="steps between two EMA weights kept for the selection of a checkpoint; none: only the last are",
     )
-    processes: Count = Field(1, description="processes (GPUs) that share a step")
+    processes: int = Field(1, ge=1, le=4096, description="processes (GPUs) that share a step")
 
     @model_validator(mode="after")
     def published_from_a_file(self):

@@ -10,13 +10,18 @@ class Truncation(Slice):
     dataset: Name = Field(description="key of suite.datasets")
     block_size: int = Field(ge=2, le=16, description="side B of a DCT block in pixels")
     kept_coefficients: list[Count] = Field(
-        min_length=1, description="numbers of coefficients to keep of each block, in zigzag order; m = B*B - kept"
+        min_length=1,
+        max_length=256,
+        description="numbers of coefficients to keep of each block, in zigzag order; m = B*B - kept",
     )
     n_images: int = Field(
-        ge=2, description="training images measured, evenly spaced by name (the paper: the first 50k)"
+        ge=2, le=10**8, description="training images measured, evenly spaced by name (the paper: the first 50k)"
     )
     bound: float = Field(
-        0.5, gt=0, description="m* is the largest m whose distance is below; the paper's 0.5 is on the scale of FID"
+        0.5,
+        gt=0,
+        le=10**6,
+        description="m* is the largest m whose distance is below; the paper's 0.5 is on the scale of FID",
     )
     jpeg_quality: int = Field(75, ge=1, le=95, description="JPEG quality of the reconstructions")
 

@@ -12,7 +12,7 @@ class Upsampling(Slice):
         4, ge=2, le=16, description="side B in pixels of the halved image's DCT blocks; each becomes 2B x 2B pixels"
     )
     n_images: int = Field(
-        ge=2, description="training images measured, evenly spaced by name (the paper: 50k at random)"
+        ge=2, le=10**8, description="training images measured, evenly spaced by name (the paper: 50k at random)"
     )
     jpeg_quality: int = Field(75, ge=1, le=95, description="JPEG quality of the doubled images")
 
