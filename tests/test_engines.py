@@ -274,7 +274,7 @@ def test_an_experiment_that_is_stashed_is_not_taken_for_the_params_of_before(fin
     assert "stale    sample micro-dct-dpm: params" in run(folder, "python", "-m", "dctdiff.commands.status")
 
 
-def test_a_wrong_key_stops_both_engines_before_any_work(tmp_path):
+def test_a_wrong_key_or_line_stops_both_engines_before_any_work(tmp_path):
     folder = copy_project(tmp_path)
     params = folder / "params.yaml"
     head, micro = params.read_text().split("  micro: &micro")
@@ -284,4 +284,7 @@ def test_a_wrong_key_stops_both_engines_before_any_work(tmp_path):
         output = run(folder, *command, fails=True)
         assert message in output
         assert "Traceback" not in output
+    params.write_text(f'{head}  micro: "not closed\n')
+    output = run(folder, "snakemake", "--cores", "1", fails=True)  # DVC names file and line by itself
+    assert f"params.yaml: line {head.count(chr(10)) + 1}, column 10" in output and "close the quotes" in output
     assert not (folder / "results").exists() and not (folder / "data/micro32").exists()

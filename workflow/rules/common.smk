@@ -29,19 +29,19 @@ PUBLISHED_FILE = "data/published.yaml"
 try:
     check_beside(Path.cwd())
     read_kept()
-    PARAMS = read_params("params.yaml")
-    suite = validated(config).suite
+    params = read_params("params.yaml")
+    suite = validated(params).suite
     PUBLISHED = load_published(PUBLISHED_FILE, suite.published)
     check_published(suite, PUBLISHED, PUBLISHED_FILE)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
-if config != PARAMS:
+if config:
     raise WorkflowError(
         "--config and --configfile are not supported: edit params.yaml, which every stage is run from"
     )
 
-SUITE = config["suite"]
+SUITE = params["suite"]
 PLAN = "results/plan.json"
 MARKER = ".cache/stale"
 if workflow.is_main_process:
