@@ -81,7 +81,7 @@ def euler_sde(
         drift = -0.5 * beta.item() * x + (beta / noise).item() * predict_noise(x, start)
         x = x + (end - start).item() * drift
         if end > 0:
-            x = x + math.sqrt((beta * (start - end)).item()) * draw_noise()
+            x = x + torch.sqrt(beta * (start - end)).item() * draw_noise()
     return x
 
 

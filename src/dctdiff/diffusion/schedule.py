@@ -2,8 +2,7 @@
 
 t runs from 0 (data) to 1 (noise). ``snr_scale`` c multiplies the signal-to-noise ratio at every
 t (paper section 4.4, protocol points 19 to 21): alpha_bar' = c alpha_bar / (1 + (c-1) alpha_bar).
-All functions take and give tensors of one shape and keep their dtype; within, all is float64, which
-on a CPU is also what makers of processors agree about (``dctdiff.pipeline.arithmetic``).
+All functions take and give tensors of one shape and keep their dtype.
 """
 
 import dataclasses
@@ -25,34 +24,28 @@ class Schedule:
 
     def half_log_snr(self, t: torch.Tensor) -> torch.Tensor:
         """lambda(t) = log(signal / noise) = half the log of c alpha_bar / (1 - alpha_bar)."""
-        return (0.5 * self._log_snr(t)).to(t.dtype)
-
-    def _log_snr(self, t: torch.Tensor) -> torch.Tensor:
-        """In float64."""
-        t = t.double()
         integral = BETA_MIN * t + 0.5 * (BETA_MAX - BETA_MIN) * t**2  # -log alpha_bar
-        return math.log(self.snr_scale) - torch.log(torch.expm1(integral))
+        return 0.5 * (math.log(self.snr_scale) - torch.log(torch.expm1(integral)))
 
     def time(self, half_log_snr: torch.Tensor) -> torch.Tensor:
         """Inverse of ``half_log_snr``."""
-        integral = F.softplus(math.log(self.snr_scale) - 2 * half_log_snr.double())
+        integral = F.softplus(math.log(self.snr_scale) - 2 * half_log_snr)
         slope = BETA_MAX - BETA_MIN
         # The stable root of slope/2 t^2 + BETA_MIN t - integral = 0.
-        return (2 * integral / (BETA_MIN + _root(BETA_MIN**2 + 2 * slope * integral))).to(half_log_snr.dtype)
+        return 2 * integral / (BETA_MIN + torch.sqrt(BETA_MIN**2 + 2 * slope * integral))
 
     def signal(self, t: torch.Tensor) -> torch.Tensor:
         """sqrt(alpha_bar')."""
-        return _root(torch.sigmoid(self._log_snr(t))).to(t.dtype)
+        return torch.sigmoid(2 * self.half_log_snr(t)).sqrt()
 
     def noise(self, t: torch.Tensor) -> torch.Tensor:
         """sqrt(1 - alpha_bar')."""
-        return _root(torch.sigmoid(-self._log_snr(t))).to(t.dtype)
+        return torch.sigmoid(-2 * self.half_log_snr(t)).sqrt()
 
     def beta(self, t: torch.Tensor) -> torch.Tensor:
         """Squared diffusion: beta(t) / (1 + (c - 1) alpha_bar(t)) (protocol point 20)."""
-        kind, t = t.dtype, t.double()
         alpha_bar = torch.exp(-BETA_MIN * t - 0.5 * (BETA_MAX - BETA_MIN) * t**2)
-        return ((BETA_MIN + (BETA_MAX - BETA_MIN) * t) / (1 + (self.snr_scale - 1) * alpha_bar)).to(kind)
+        return (BETA_MIN + (BETA_MAX - BETA_MIN) * t) / (1 + (self.snr_scale - 1) * alpha_bar)
 
     def diffuse(self, x0: torch.Tensor, eps: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         """Draw x_t given ``x0``, ``eps``: (N, ...) and ``t``: (N,)."""
@@ -63,11 +56,6 @@ class Schedule:
         """signal(t) eps - noise(t) x_0 (Salimans & Ho 2022, arXiv 2202.00512); arguments as for ``diffuse``."""
         t = _per_image(t, x0)
         return self.signal(t) * eps - self.noise(t) * x0
-
-
-def _root(x: torch.Tensor) -> torch.Tensor:
-    """The square root of x >= 0. MKL's own rounds otherwise on processors of another maker."""
-    return x * x.clamp_min(torch.finfo(x.dtype).tiny).rsqrt()
 
 
 def _per_image(t: torch.Tensor, x: torch.Tensor) -> torch.Tensor:

@@ -20,9 +20,11 @@ GPU_PRIORITY = [
 
 
 def sdpa(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-    """PyTorch's fused kernels on a GPU; on a CPU plain products, which all processors compute alike."""
+    """PyTorch's fused kernels."""
     q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
-    with sdpa_kernel(GPU_PRIORITY if q.is_cuda else SDPBackend.MATH, set_priority=q.is_cuda):
+    if not q.is_cuda:
+        return F.scaled_dot_product_attention(q, k, v).transpose(1, 2)
+    with sdpa_kernel(GPU_PRIORITY, set_priority=True):
         return F.scaled_dot_product_attention(q, k, v).transpose(1, 2)
 
 

@@ -21,8 +21,7 @@ def time_embedding(t: torch.Tensor, dim: int) -> torch.Tensor:
     half = dim // 2
     # In this order of operations, which rounds as the published networks do.
     steps = torch.arange(half, dtype=torch.float32, device=t.device)
-    # Rounded from float64: the float32 exponential differs between makers of processors.
-    frequencies = torch.exp((-math.log(TIME_MAX_PERIOD) * steps / half).double()).float()
+    frequencies = torch.exp(-math.log(TIME_MAX_PERIOD) * steps / half)
     angles = t.float()[:, None] * frequencies
     return F.pad(torch.cat([angles.cos(), angles.sin()], dim=-1), (0, dim % 2))
 
