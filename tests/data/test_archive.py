@@ -4,6 +4,7 @@ import io
 import os
 import threading
 import time
+import zipfile
 
 import numpy as np
 import pytest
@@ -243,3 +244,11 @@ def test_the_picture_of_an_archive_stays_small(tmp_path, side, n_images, size):
     with Image.open(tmp_path / "a.png") as picture:
         assert picture.size == size
         assert picture.getpixel((0, 0)) == pytest.approx((100, 100, 100), abs=2)
+
+
+@pytest.mark.parametrize("comment", [b"{", b"[1]", b"\xff"])
+def test_a_record_that_is_none_is_named(tmp_path, comment):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        file.comment = comment
+    with pytest.raises(UserError, match=r"a\.zip: its comment: .*; delete it and run its stage again"):
+        archive.read_record(tmp_path / "a.zip")

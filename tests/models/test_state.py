@@ -47,8 +47,8 @@ def trained(root, identity, steps, train_steps=100_000, ask_above_steps=1000):
     (folder / f"step-{steps:09d}.pt").write_bytes(f"state of {identity['code']}".encode())
     candidate_path(folder, 100).parent.mkdir(exist_ok=True)
     candidate_path(folder, 100).write_bytes(b"candidate")
-    line = {"step": steps, "seconds": 7200.0, "device": "H100", "processes": 2}
-    (folder / "log.jsonl").write_text(json.dumps(line) + "\n")
+    line = {"step": steps, "images": 9, "loss": 0.5, "seconds": 7200.0, "precision": "bf16", "device": "H100"}
+    (folder / "log.jsonl").write_text(json.dumps(line | {"processes": 2}) + "\n")
     return folder
 
 

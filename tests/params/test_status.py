@@ -32,6 +32,10 @@ def write(**changes):
     record = {
         "params": words_of(SUITE, "sample", "micro-dct-dpm"),
         "code": job_code(SUITE, "sample", "micro-dct-dpm"),
+        "code_that_ran": "",
+        "commit": None,
+        "date": "today",
+        "host": "h",
         "inputs": {"in.zip": digest("in.zip"), "absent.zip": None},
         "outputs": {"out.zip": digest("out.zip")},
         **changes,

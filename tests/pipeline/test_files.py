@@ -144,7 +144,7 @@ def test_what_is_no_json_is_named(tmp_path, content):
 def test_a_log_with_half_a_line_names_the_line(tmp_path, last):
     path = tmp_path / "log.jsonl"
     path.write_bytes(b'{"step": 1}\n' + last)
-    with pytest.raises(UserError, match=r"log\.jsonl, line 2, is "):
+    with pytest.raises(UserError, match=r"log\.jsonl, line 2: "):
         read_json_lines(path)
     path.write_bytes(b'{"step": 1}\n')
     assert read_json_lines(path) == [{"step": 1}]

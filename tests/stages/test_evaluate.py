@@ -119,6 +119,26 @@ def test_another_extractor_is_refused(stage, archives):
         measure(stage, archives, "samples.zip", path, feature_resolution=64)
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"mu": np.zeros((4, 1))}, r"mu is float64 \(4, 1\) and sigma float64 \(4, 4\), but"),
+        ({"sigma": np.eye(4, dtype=int)}, r"sigma int64 \(4, 4\), but floats"),
+        ({"protocol": np.array("{")}, "protocol: this is not valid JSON"),
+        ({"protocol": np.array('{"metric": "FD"}')}, "protocol: extractor_sha256 is missing"),
+        ({"protocol": None}, "not an npz with mu and sigma and protocol"),
+        ({"features": np.zeros((9, 5), np.float32)}, r"features is float32 \(9, 5\), but float32 \(M, 4\) is"),
+        ({"features": np.zeros((9, 4))}, "features is float64"),
+    ],
+)
+def test_a_reference_of_another_form_is_named(tmp_path, changed, message):
+    protocol = {"metric": "FD", "extractor_sha256": "0", "feature_resolution": 32, "reference_n_images": 9}
+    path = save_published(tmp_path / "reference.npz", **{"protocol": np.array(json.dumps(protocol)), **changed})
+    with pytest.raises(UserError, match=rf"reference\.npz.*{message}.*; run the reference stage again$"):
+        evaluate.load_reference(path)
+        evaluate.load_reference_features(path, 4)
+
+
 # Published references
 
 
@@ -154,7 +174,7 @@ def test_published_statistics_take_the_place_of_measured_ones(stage, archives):
     ("changed", "message"),
     [
         ({"mu": None}, "not an npz with mu and sigma"),
-        ({"mu": np.array([{}], dtype=object)}, "not an npz with mu and sigma .*allow_pickle=False"),
+        ({"mu": np.array([{}], dtype=object)}, "not an npz with mu and sigma .*mu holds Python objects"),
         ({"mu": np.zeros((1, 4))}, r"mu has the shape \(1, 4\) and sigma \(4, 4\)"),
         ({"sigma": np.eye(3)}, r"mu has the shape \(4,\) and sigma \(3, 3\)"),
         ({"mu": np.full(4, np.nan)}, "not finite"),

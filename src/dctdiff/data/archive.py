@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from dctdiff.pipeline.errors import UserError
-from dctdiff.pipeline.files import existing_file, replacing
+from dctdiff.pipeline.files import existing_file, parsed_json, replacing
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 IMAGE_MODES = ("RGB", "L")
@@ -52,7 +52,8 @@ def open_archive(path: str | Path) -> zipfile.ZipFile:
 
 def read_record(path: str | Path) -> dict:
     with open_archive(path) as archive:
-        return json.loads(archive.comment or b"{}")
+        again = "delete it and run its stage again"
+        return parsed_json(archive.comment or b"{}", f"{path}: its comment:", dict, again)
 
 
 def read_entries(path: str | Path) -> Iterable[tuple[str, bytes]]:

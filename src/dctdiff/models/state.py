@@ -22,7 +22,8 @@ from dctdiff.models.weights import checkpoint_name, link_or_copy, read_model
 from dctdiff.params.train import Run
 from dctdiff.pipeline.code import differences
 from dctdiff.pipeline.errors import UserError
-from dctdiff.pipeline.files import read_json, sha256, write_json, writing
+from dctdiff.pipeline.files import read_json, read_json_lines, sha256, write_json, writing
+from dctdiff.pipeline.forms import Identity, Question, TrainedLine
 
 IDENTITY = "identity.json"
 QUESTION = "question.json"  # beside the folders: what a person is to choose
@@ -116,7 +117,7 @@ def latest_step(folder: Path | None, train_steps: float = math.inf) -> int:
 def _identity(folder: Path) -> dict:
     """Empty for a state of a version of this project that wrote none."""
     path = folder / IDENTITY
-    return read_json(path) if path.exists() else {}
+    return read_json(path, Identity) if path.exists() else {}
 
 
 def _leave(folder: Path) -> None:
@@ -149,8 +150,8 @@ def _question(root: Path, folder: Path, identity: dict, train_steps: int) -> str
 def _cost(folder: Path) -> str:
     """Time of a state on its processors, from the copy of its log."""
     try:
-        last = json.loads((folder / "log.jsonl").read_text(encoding="utf-8").splitlines()[-1])
-    except (OSError, IndexError, ValueError):  # no line yet, or half a one
+        last = read_json_lines(folder / "log.jsonl", TrainedLine)[-1]
+    except UserError:  # no line yet, or half a one
         return ""
     return f" and {last['seconds'] * last.get('processes', 1) / 3600:.2g} hours of {last['device']}"
 
@@ -159,7 +160,7 @@ def _asked(root: Path) -> tuple[dict, Path]:
     """The question of a run, and the folder that it is about."""
     if not (root / QUESTION).exists():
         raise UserError(f"{root.parent.name} asks nothing; make continue and make anew answer a run that has stopped")
-    question = read_json(root / QUESTION)
+    question = read_json(root / QUESTION, Question)
     old = root / question["trained_otherwise"]
     if not states_in(old):
         raise UserError(f"{old} holds no state any more; start the run again, and it will ask again if it must")

@@ -14,6 +14,7 @@ from dctdiff.params.suite import Suite, planned
 from dctdiff.pipeline.digests import digest
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import read_json
+from dctdiff.pipeline.forms import Record
 from dctdiff.pipeline.kept import counts_as, read_kept
 from dctdiff.pipeline.record import record_path
 
@@ -31,7 +32,7 @@ def why_stale(suite: dict, stage: str, name: str | None = None) -> str | None:
         return "no record"
     kept = read_kept()
     try:
-        record = read_json(path)
+        record = read_json(path, Record)
         if _by_flag(record["params"]) != _by_flag(words_of(suite, stage, name)):
             return "params"
         if stage == "plan" and not _is_planned(suite):
@@ -42,7 +43,7 @@ def why_stale(suite: dict, stage: str, name: str | None = None) -> str | None:
             for file, expected in record[kind].items():
                 if expected is not None and file != PARAMS and digest(file) not in (expected, None):
                     return f"{file} differs"
-    except (UserError, KeyError, TypeError, AttributeError):
+    except UserError:
         return f"{path} is broken"
     return None
 
@@ -75,9 +76,9 @@ def label(stage: str, name: str | None) -> str:
 def _files(job: tuple[str, str | None]) -> dict[str, list[str]]:
     """Inputs and outputs of a job by its record; none if there is no whole one."""
     try:
-        record = read_json(record_path(*job))
+        record = read_json(record_path(*job), Record)
         return {kind: list(record[kind]) for kind in ("inputs", "outputs")}
-    except (UserError, KeyError, TypeError):
+    except UserError:
         return {"inputs": [], "outputs": []}
 
 

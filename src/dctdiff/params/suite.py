@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, create_model, model_validator
 
 from dctdiff.params.crop import Crop
 from dctdiff.params.document import Document, read_document
@@ -171,6 +171,12 @@ def _wrong_numbers(suite: Suite, published: PublishedNumbers) -> Iterator[str]:
 PLANNED = {
     "datasets", "codecs", "truncations", "upsamplings", "spectra", "runs", "selections", "cells", "published",
 }  # fmt: skip
+
+
+Plan = create_model(
+    "Plan", __base__=Slice, **{name: Suite.model_fields[name].annotation for name in PLANNED - {"published"}},
+    published=(Name | None, None),
+)  # fmt: skip
 
 
 def planned(suite: Suite) -> dict:

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import fcntl
+import functools
 import glob
 import hashlib
 import json
@@ -12,9 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from pydantic import TypeAdapter, ValidationError
+
 from dctdiff.pipeline.errors import UserError
+from dctdiff.pipeline.slice import explain
 
 FAILED_WRITES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # of a write(), which knows no name of a file
+AGAIN = "delete it and run again"
 
 
 @contextlib.contextmanager
@@ -95,29 +100,34 @@ def write_json(path: str | Path, value) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: str | Path):
-    return _parsed(existing_file(path).read_bytes(), str(path))
+def read_json(path: str | Path, form: object = object):
+    """The JSON of a file, a UserError unless it is of ``form``: a type that pydantic knows (``pipeline.forms``)."""
+    return parsed_json(existing_file(path).read_bytes(), f"{path}:", form)
 
 
-def read_json_lines(path: str | Path) -> list[dict]:
+def read_json_lines(path: str | Path, form: object = dict) -> list[dict]:
     """The objects of a file of JSON lines, such as a training log; at least one."""
     lines = existing_file(path).read_bytes().splitlines()
     if not lines:
-        raise UserError(f"{path} is empty; delete it and run again")
-    objects = [_parsed(line, f"{path}, line {number},") for number, line in enumerate(lines, start=1)]
-    for number, found in enumerate(objects, start=1):
-        if not isinstance(found, dict):
-            raise UserError(
-                f"{path}, line {number}, is {found!r:.40}, but an object is expected; delete it and run again"
-            )
-    return objects
+        raise UserError(f"{path} is empty; {AGAIN}")
+    return [parsed_json(line, f"{path}, line {number}:", form) for number, line in enumerate(lines, start=1)]
 
 
-def _parsed(content: bytes, name: str):
+def parsed_json(content: bytes, name: str, form: object, again: str = AGAIN):
+    """As in ``read_json``; ``name`` begins an error, ``again`` ends it."""
     try:
-        return json.loads(content.decode())
+        found = json.loads(content.decode())
+        _adapter(form).validate_python(found)
+    except ValidationError as error:
+        raise UserError(f"{name} {explain(error)}; {again}") from None
     except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, or brackets without end
-        raise UserError(f"{name} is not valid JSON ({error}); delete it and run again") from None
+        raise UserError(f"{name} this is not valid JSON ({error}); {again}") from None
+    return found
+
+
+@functools.cache
+def _adapter(form: object) -> TypeAdapter:
+    return TypeAdapter(form)
 
 
 def existing(path: str | Path) -> Path:

@@ -1,7 +1,6 @@
 """The record of a job: by which command and code its results were made, and when."""
 
 import datetime
-import json
 import platform
 import subprocess
 from dataclasses import dataclass, field
@@ -9,7 +8,8 @@ from pathlib import Path
 
 from dctdiff.pipeline.digests import digest
 from dctdiff.pipeline.errors import UserError
-from dctdiff.pipeline.files import write_json
+from dctdiff.pipeline.files import read_json, write_json
+from dctdiff.pipeline.forms import Record
 from dctdiff.pipeline.kept import counts_as, read_kept
 
 FOLDER = Path("results/records")  # <stage>/<name>.json, or <stage>.json of a stage with one job
@@ -51,17 +51,16 @@ def check_whole(inputs: dict[str, str | None]) -> None:
     """A UserError if a file is not what a recorded job wrote; ``inputs``: digests of files and folders."""
     for path in sorted(FOLDER.rglob("*.json")):
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-            outputs, date = record["outputs"], record["date"]
-        except (OSError, ValueError, KeyError, TypeError):  # being written, or broken: make status says so
+            record = read_json(path, Record)
+        except (OSError, UserError):  # being written, or broken: make status says so
             continue
-        for file, expected in outputs.items():
+        job, date = path.relative_to(FOLDER).with_suffix(""), record["date"]
+        for file, expected in record["outputs"].items():
             found = _found(file, inputs)
             if expected is not None and found not in (None, expected):
                 raise UserError(
-                    f"{file} is not what {path.relative_to(FOLDER).with_suffix('')} wrote at {date}: its SHA-256 is "
-                    f"{found[:16]}..., {expected[:16]}... was recorded; it was damaged or edited: delete it and start "
-                    "again"
+                    f"{file} is not what {job} wrote at {date}: its SHA-256 is {found[:16]}..., {expected[:16]}... was "
+                    "recorded; it was damaged or edited: delete it and start again"
                 )
 
 

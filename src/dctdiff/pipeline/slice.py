@@ -109,7 +109,7 @@ def together(problems: list[str]) -> str:
 
 def _said(problem: dict, prefix: str, root: type[BaseModel] | None) -> str:
     kind, location = problem["type"], tuple(part for part in problem["loc"] if part != "[key]")
-    key = prefix + ".".join(map(_shown_key, location))
+    key = prefix + ".".join(map(_shown_key, location)) or "the content"
     if kind == "missing":
         return f"{key} is missing"
     if kind == "extra_forbidden":

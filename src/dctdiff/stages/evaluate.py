@@ -1,24 +1,23 @@
 """Measure an image set against a reference (Frechet distance, KID, precision, recall), with the protocol."""
 
-import contextlib
-import json
-import zipfile
 from argparse import Namespace
-from collections.abc import Iterator
 
 import numpy as np
 import torch
 
 from dctdiff.data.archive import count_images, image_batches, image_format, read_record
 from dctdiff.metrics.features import MAX_COMPARED, evenly_spaced, load_extractor
+from dctdiff.metrics.features import Extractor as LoadedExtractor
 from dctdiff.metrics.frechet import Gaussian, fit, frechet_distance
 from dctdiff.metrics.kid import kernel_distance
 from dctdiff.metrics.precision_recall import NEIGHBOURS, precision_recall
 from dctdiff.params.evaluate import Extractor
 from dctdiff.pipeline import hardware
+from dctdiff.pipeline.arrays import holds_array, read_arrays
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
-from dctdiff.pipeline.files import existing_file, sha256, write_json
+from dctdiff.pipeline.files import parsed_json, sha256, write_json
+from dctdiff.pipeline.forms import ReferenceProtocol
 from dctdiff.pipeline.progress import progress
 
 PATHS = {
@@ -27,27 +26,41 @@ PATHS = {
     "out_evaluation": "values and protocol, JSON",
 }
 
+AGAIN = "run the reference stage again"
+
 
 def load_reference(path: str) -> tuple[Gaussian, dict]:
     """The fit of a reference and its protocol."""
-    with reading(path) as file:
-        protocol = json.loads(str(file["protocol"]))
-        return Gaussian(file["mu"], file["sigma"], protocol["reference_n_images"]), protocol
+    arrays = read_arrays(path, ("mu", "sigma", "protocol"), AGAIN)
+    mean, covariance = arrays["mu"], arrays["sigma"]
+    if mean.dtype.kind != "f" or covariance.dtype.kind != "f" or covariance.shape != (*mean.shape, *mean.shape):
+        raise UserError(
+            f"{path}: mu is {described(mean)} and sigma {described(covariance)}, but floats (D,) and (D, D) are "
+            f"expected; {AGAIN}"
+        )
+    protocol = parsed_json(str(arrays["protocol"]).encode(), f"{path}: protocol:", ReferenceProtocol, AGAIN)
+    return Gaussian(mean, covariance, protocol["reference_n_images"]), protocol
 
 
-def load_reference_features(path: str) -> np.ndarray | None:
-    """At most 10,000 features of a reference: (M, D) float32; None if it was imported."""
-    with reading(path) as file:
-        return file.get("features")
+def load_reference_features(path: str, dim: int) -> np.ndarray | None:
+    """At most 10,000 features of a reference: (M, dim) float32; None if it was imported."""
+    if not holds_array(path, "features", AGAIN):
+        return None
+    features = read_arrays(path, ["features"], AGAIN)["features"]
+    if features.dtype != np.float32 or features.shape[1:] != (dim,):
+        raise UserError(f"{path}: features is {described(features)}, but float32 (M, {dim}) is expected; {AGAIN}")
+    return features
 
 
-@contextlib.contextmanager
-def reading(path: str) -> Iterator[np.lib.npyio.NpzFile]:
-    try:
-        with np.load(existing_file(path)) as file:
-            yield file
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} is not a reference of this project ({error}); run its stage again") from None
+def described(array: np.ndarray) -> str:
+    return f"{array.dtype} {array.shape}"
+
+
+def check_extractor(path: str, reference: Gaussian, protocol: dict, extractor: LoadedExtractor, params) -> None:
+    """A UserError unless a reference was made with ``extractor`` at the feature_resolution of ``params``."""
+    here = (extractor.sha256, params.feature_resolution, extractor.dim)
+    if here != (protocol["extractor_sha256"], protocol["feature_resolution"], len(reference.mean)):
+        raise UserError(f"{path} was made with another extractor; {AGAIN}")
 
 
 def compare(features: np.ndarray, reference: np.ndarray | None, device: torch.device) -> dict:
@@ -67,9 +80,7 @@ def main(paths: Namespace, params: Extractor) -> None:
     device = hardware.default_device()
     reference, protocol = load_reference(paths.reference)
     extractor = load_extractor(params.extractor, params.feature_resolution, device)
-    here = (extractor.sha256, params.feature_resolution)
-    if here != (protocol["extractor_sha256"], protocol["feature_resolution"]):
-        raise UserError(f"{paths.reference} was made with another extractor; run the reference stage again")
+    check_extractor(paths.reference, reference, protocol, extractor, params)
 
     n_images = count_images(paths.images)
     with progress("evaluate", n_images, "images") as bar:
@@ -78,7 +89,7 @@ def main(paths: Namespace, params: Extractor) -> None:
         paths.out_evaluation,
         {
             "value": frechet_distance(fit(features), reference),
-            **compare(features, load_reference_features(paths.reference), device),
+            **compare(features, load_reference_features(paths.reference, extractor.dim), device),
             "n_images": n_images,
             "image_format": image_format(paths.images),
             "protocol": {**protocol, "reference_sha256": sha256(paths.reference)},

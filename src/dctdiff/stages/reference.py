@@ -4,7 +4,6 @@ With ``file`` the fit is not made but read: published statistics, in the form of
 """
 
 import json
-import zipfile
 from argparse import Namespace
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from dctdiff.metrics.features import MAX_COMPARED, Extractor, evenly_spaced, loa
 from dctdiff.metrics.frechet import Gaussian, Moments
 from dctdiff.params.evaluate import ReferenceSet
 from dctdiff.pipeline import hardware
+from dctdiff.pipeline.arrays import read_arrays
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import replacing, sha256
@@ -63,11 +63,10 @@ def published(path: str, expected_sha256: str | None, extractor: Extractor) -> G
             f"{path} has the SHA-256 {found}, but reference.sha256 is {expected_sha256}; download it again (Google "
             "Drive sends a web page when its quota is exceeded), or correct the digest if you trust this file"
         )
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            mean, covariance = (file[name].astype(np.float64) for name in ("mu", "sigma"))
-    except (OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} is not an npz with mu and sigma ({error}); take a file of pytorch-fid") from None
+    arrays = read_arrays(path, ("mu", "sigma"), "take a file of pytorch-fid")
+    if not all(array.dtype.kind in "fiu" for array in arrays.values()):
+        raise UserError(f"{path} is not an npz with mu and sigma of numbers; take a file of pytorch-fid")
+    mean, covariance = (arrays[name].astype(np.float64) for name in ("mu", "sigma"))
     check_statistics(path, mean, covariance, extractor)
     return Gaussian(mean, covariance, None)
 

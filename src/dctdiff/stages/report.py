@@ -14,7 +14,9 @@ import dctdiff.report
 from dctdiff.params.report import Report
 from dctdiff.params.suite import dct_spectra, table_names
 from dctdiff.pipeline.command import run_stage
-from dctdiff.pipeline.files import existing, replacing, write_text
+from dctdiff.pipeline.errors import UserError
+from dctdiff.pipeline.files import existing, existing_file, replacing, write_text
+from dctdiff.pipeline.forms import Spectrum, Statistics
 from dctdiff.pipeline.record import Used
 from dctdiff.report.figures import (
     coefficient_distributions,
@@ -56,9 +58,13 @@ def inlined(path: Path) -> str:
 
 
 def read_table(folder: str, name: str) -> dict:
-    frame = pd.read_csv(existing(f"{folder}/{name}.csv"), dtype=str, keep_default_na=False)
+    rows, text = (existing_file(f"{folder}/{name}{suffix}") for suffix in (".csv", ".md"))
+    try:
+        frame = pd.read_csv(rows, dtype=str, keep_default_na=False)
+        caption = text.read_text(encoding="utf-8").rstrip().rpartition("\n\n")[2]
+    except ValueError as error:  # of pandas, or no UTF-8
+        raise UserError(f"{rows} or {text.name} is not a table ({error}); delete both and run again") from None
     numeric = [_is_numeric(frame[column]) for column in frame.columns]
-    caption = existing(f"{folder}/{name}.md").read_text().rstrip().rpartition("\n\n")[2]
     return {"columns": list(frame.columns), "rows": frame.values.tolist(), "numeric": numeric, "caption": caption}
 
 
@@ -71,8 +77,8 @@ def _is_numeric(fields: pd.Series) -> bool:
 def main(paths: Namespace, params: Report) -> Used:
     plan = read_plan(paths.plan, paths.published)
     evaluations = read_evaluations(paths.evaluations, plan)
-    statistics = read_folder(f"{paths.statistics}/codecs", list(plan["codecs"]))
-    spectra_of = read_folder(f"{paths.statistics}/spectra", list(plan["spectra"]))
+    statistics = read_folder(f"{paths.statistics}/codecs", list(plan["codecs"]), Statistics)
+    spectra_of = read_folder(f"{paths.statistics}/spectra", list(plan["spectra"]), Spectrum)
     folder, grids = Path(paths.out_figures), Path(paths.grids)
 
     def save(figure: Figure, name: str) -> str:

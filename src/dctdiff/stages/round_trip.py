@@ -10,6 +10,7 @@ from dctdiff.data.archive import count_images, encode_jpeg, image_batches, write
 from dctdiff.params.round_trip import RoundTrip
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.files import read_json, sha256
+from dctdiff.pipeline.forms import MeasuredCodec
 from dctdiff.pipeline.progress import progress
 from dctdiff.spaces.dct import DCTCodec
 from dctdiff.spaces.pixel import PixelCodec
@@ -43,7 +44,7 @@ def entries(images: str, statistics: dict, jpeg_quality: int) -> Iterator[tuple[
 
 
 def main(paths: Namespace, params: RoundTrip) -> None:
-    statistics = read_json(paths.statistics)
+    statistics = read_json(paths.statistics, MeasuredCodec)
     # The paper's samples of the two spaces differ in their quality (protocol point 17).
     jpeg_quality = params.pixel_jpeg_quality if statistics["space"] == "pixel" else params.dct_jpeg_quality
     record = {

@@ -30,7 +30,7 @@ from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import existing, read_json, replacing, sha256, write_json
 from dctdiff.pipeline.progress import progress
 from dctdiff.pipeline.record import Used
-from dctdiff.stages.evaluate import load_reference
+from dctdiff.stages.evaluate import check_extractor, load_reference
 
 PATHS = {
     "checkpoints": "folder of the candidates",
@@ -94,9 +94,8 @@ def values_of(digests: dict[Path, str], reference_path: str, params: SelectionSe
     """Distance of each checkpoint; ``cache``: values so far, by the digest of the weights."""
     reference, protocol = load_reference(reference_path)
     extractor = load_extractor(params.extractor, params.feature_resolution, hardware.default_device())
-    if (extractor.sha256, params.feature_resolution) != (protocol["extractor_sha256"], protocol["feature_resolution"]):
-        raise UserError(f"{reference_path} was made with another extractor; run the reference stage again")
-    known = read_json(cache) if cache.exists() else {}
+    check_extractor(reference_path, reference, protocol, extractor, params)
+    known = read_json(cache, dict[str, float]) if cache.exists() else {}
     for index, (path, digest) in enumerate(digests.items(), start=1):
         if digest not in known:
             label = f"checkpoint {index} of {len(digests)}"

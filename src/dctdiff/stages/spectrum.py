@@ -14,6 +14,7 @@ from dctdiff.params.spectrum import Spectrum
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import read_json, sha256, write_json
+from dctdiff.pipeline.forms import MeasuredCodec
 from dctdiff.pipeline.progress import progress
 from dctdiff.spaces.colour import ycbcr_planes
 from dctdiff.spaces.dct import DCTCodec
@@ -86,7 +87,7 @@ def dct_record(power: CoefficientPower, codec: DCTCodec, params: Spectrum) -> di
 
 
 def main(paths: Namespace, params: Spectrum) -> None:
-    statistics = read_json(paths.statistics)
+    statistics = read_json(paths.statistics, MeasuredCodec)
     n_images = count_images(paths.images, params.n_images)
     resolution = next(image_batches(paths.images, 1, 1)).shape[1]
     if resolution != statistics["resolution"]:

@@ -6,9 +6,11 @@ from pathlib import Path
 import pandas as pd
 
 from dctdiff.params.published import load_published
+from dctdiff.params.suite import Plan
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import read_json, read_json_lines, write_text
+from dctdiff.pipeline.forms import Evaluation, Form, LogLine, Selection, Statistics, Truncation, Upsampling
 from dctdiff.report.tables.latex import to_latex
 from dctdiff.report.tables.suite import build_tables
 
@@ -21,32 +23,40 @@ PATHS = {
     "out_tables": "folder of the tables; tables of another suite in it are removed",
 }
 
+EVALUATED = {  # kind -> the section of the plan that its names come from, and its form
+    "heldout": ("datasets", Evaluation),
+    "round_trip": ("codecs", Evaluation),
+    "truncations": ("truncations", Truncation),
+    "upsamplings": ("upsamplings", Upsampling),
+    "selections": ("selections", Selection),
+    "cells": ("cells", Evaluation),
+}
 FORMATS = (".csv", ".md", ".tex")
 
 
 def read_plan(plan: str, published: str) -> dict:
     """The plan with the published numbers of its group in the place of the group's name."""
-    suite = read_json(plan)
+    suite = read_json(plan, Plan)
     return suite | {"published": load_published(published, suite.get("published")).model_dump(exclude_none=True)}
 
 
-def read_folder(folder: str, names: list[str]) -> dict[str, dict]:
+def read_folder(folder: str, names: list[str], form: type[Form]) -> dict[str, dict]:
     """Name -> JSON of those ``names`` that are there; files of other suites are left alone."""
     paths = {name: Path(folder) / f"{name}.json" for name in names}
-    return {name: read_json(path) for name, path in paths.items() if path.exists()}
+    return {name: read_json(path, form) for name, path in paths.items() if path.exists()}
 
 
 def read_evaluations(folder: str, plan: dict) -> dict[str, dict[str, dict]]:
     """Kind -> name -> JSON."""
-    kinds = {"heldout": "datasets", "round_trip": "codecs"}
-    kinds |= {name: name for name in ("truncations", "upsamplings", "selections", "cells")}
-    return {kind: read_folder(f"{folder}/{kind}", list(plan[key])) for kind, key in kinds.items()}
+    return {
+        kind: read_folder(f"{folder}/{kind}", list(plan[section]), form) for kind, (section, form) in EVALUATED.items()
+    }
 
 
 def read_logs(folder: str, plan: dict) -> dict[str, list[dict]]:
     """Run -> lines of its log, of those runs that have one."""
     paths = {name: Path(folder) / f"{name}.jsonl" for name in plan["runs"]}
-    return {name: read_json_lines(path) for name, path in paths.items() if path.exists()}
+    return {name: read_json_lines(path, LogLine) for name, path in paths.items() if path.exists()}
 
 
 def write_table(folder: Path, name: str, table: pd.DataFrame, caption: str) -> None:
@@ -68,7 +78,7 @@ def read_results(plan: dict, evaluations: str, statistics: str, logs: str) -> di
     """All that tables are built from, of the three folders, as the arguments of ``build_tables``."""
     return {
         "evaluations": read_evaluations(evaluations, plan),
-        "statistics": read_folder(f"{statistics}/codecs", list(plan["codecs"])),
+        "statistics": read_folder(f"{statistics}/codecs", list(plan["codecs"]), Statistics),
         "logs": read_logs(logs, plan),
     }
 

@@ -28,6 +28,7 @@ from dctdiff.pipeline.digests import digest
 from dctdiff.pipeline.environment import is_first_process, process_rank
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import read_json, write_text
+from dctdiff.pipeline.forms import Statistics
 from dctdiff.pipeline.launch import relaunch_with
 from dctdiff.pipeline.lock import only_owner
 from dctdiff.pipeline.record import Used
@@ -85,7 +86,7 @@ def main(paths: Namespace, run: Run) -> Used:
 
 
 def trained(paths: Namespace, run: Run, states: Path, stop: Callable[[], bool]) -> Used:
-    statistics = read_json(paths.statistics)
+    statistics = read_json(paths.statistics, Statistics)
     labels = training_labels(paths.images, run.num_classes)
     class_counts = None if labels is None else tuple(np.bincount(labels).tolist())
     config = model_config(run, statistics, class_counts)
