@@ -287,7 +287,8 @@ FAULTS = {
     "extra key": (saved(changed(time_embed__0__weight=torch.ones(2))), "it has the unknown time_embed.0.weight; take"),
     "other space": (
         saved(state_dict(PIXEL)),
-        "it lacks proj.weight (2 in all) and has the unknown patch_embed.proj.weight (4 in all)",
+        "it lacks proj.weight, proj.bias and has the unknown patch_embed.proj.weight, patch_embed.proj.bias, "
+        "final_layer.weight and 1 more and has decoder_pred.weight of the shape",
     ),
     "other depth": (
         saved(without(*(name for name in shapes(DCT, None) if name.startswith(("in_blocks.1", "out_blocks.1"))))),
@@ -295,11 +296,21 @@ FAULTS = {
     ),
     "classes": (
         saved(state_dict(DCT, CLASSES)),
-        "has the unknown label_emb.weight; its num_classes seems to be 3, that of the run is None",
+        "has the unknown label_emb.weight and has pos_embed of the shape (1, 6, 12) instead of (1, 5, 12); "
+        "its num_classes seems to be 3, that of the run is None",
     ),
     "wrong shape": (
         saved(changed(pos_embed=torch.zeros(1, 6, DIM))),
-        "has pos_embed of the shape (1, 6, 12) instead of (1, 5, 12)",
+        "has pos_embed of the shape (1, 6, 12) instead of (1, 5, 12); take",
+    ),
+    "wrong shapes": (
+        saved({name: tensor[..., None] for name, tensor in state_dict().items()}),
+        "has pos_embed of the shape (1, 5, 12, 1) instead of (1, 5, 12), in_blocks.0.norm1.weight of the shape "
+        "(12, 1) instead of (12,), in_blocks.0.norm1.bias of the shape (12, 1) instead of (12,) and 63 more; take",
+    ),
+    "equal names": (
+        saved(changed(**{"module__norm__bias": torch.ones(DIM), "_orig_mod__norm__bias": torch.ones(DIM)})),
+        "has module.norm.bias, _orig_mod.norm.bias beside another tensor of the same name without module.",
     ),
     "half": (saved(changed(norm__bias=torch.zeros(DIM).half())), "'norm.bias' is strided float16 on cpu, but"),
     "integers": (saved(changed(norm__bias=torch.zeros(DIM).long())), "'norm.bias' is strided int64 on cpu, but"),

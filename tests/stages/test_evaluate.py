@@ -278,7 +278,13 @@ def test_fid_equals_pytorch_fid_at_any_batch_size(stage, tmp_path, photographs, 
     assert values[1] == pytest.approx(values[0], rel=1e-6)
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>quota exceeded</html>", b"PK\x03\x04" + bytes(100)])
+def cut_weights() -> bytes:
+    file = io.BytesIO()
+    torch.save({"a": torch.zeros(1000)}, file)
+    return file.getvalue()[:-2000]
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>quota exceeded</html>", b"PK\x03\x04" + bytes(100), cut_weights()])
 def test_broken_inception_weights_are_named(tmp_path, monkeypatch, content):
     path = tmp_path / "hub/checkpoints" / INCEPTION_FILE
     path.parent.mkdir(parents=True)

@@ -20,6 +20,7 @@ from dctdiff.pipeline.files import replacing, sha256
 AUTHORS = "https://github.com/forever208/DCTdiff"
 WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")  # what DistributedDataParallel and torch.compile put before names
 BEFORE_ZIP = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # the magic number of that format, pickled
+N_NAMED = 3  # tensors in a message
 STATE_DICTS = "take nnet_ema.pth or nnet.pth of a checkpoint"
 # The order in which their network registers its parts.
 PARTS = ("pos_embed", "proj", "patch_embed", "label_emb", "in_blocks", "mid_block", "out_blocks", "norm",
@@ -87,8 +88,13 @@ def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
             raise UserError(f"{path}: {name!r} says it is larger than what is stored of it; take another file")
         if not torch.isfinite(tensor).all():
             raise UserError(f"{path}: {name!r} has values that are not finite; take another checkpoint")
-    # Clones, since safetensors shares no memory.
-    return {WRAPPERS.sub("", name): tensor.detach().clone() for name, tensor in content.items()}
+    names = {name: WRAPPERS.sub("", name) for name in content}
+    if twice := [name for name, own in names.items() if own != name and list(names.values()).count(own) > 1]:
+        raise UserError(
+            f"{path} has {_first_of(twice)} beside another tensor of the same name without module. and _orig_mod.; "
+            f"{STATE_DICTS}"
+        )
+    return {names[name]: tensor.detach().clone() for name, tensor in content.items()}  # safetensors shares no memory
 
 
 def _check_size(path: str | Path) -> None:
@@ -115,9 +121,13 @@ def check_weights(path: str | Path, weights: dict[str, torch.Tensor], config: Mo
         problems.append(f"lacks {_first_of(lacking)}")
     if unknown := [name for name in found if name not in expected]:
         problems.append(f"has the unknown {_first_of(unknown)}")
-    if not problems:
-        wrong = [name for name in expected if found[name] != expected[name]]
-        problems += [f"has {name} of the shape {found[name]} instead of {expected[name]}" for name in wrong[:1]]
+    wrong = [
+        f"{name} of the shape {found[name]} instead of {shape}"
+        for name, shape in expected.items()
+        if found.get(name, shape) != shape
+    ]
+    if wrong:
+        problems.append(f"has {_first_of(wrong)}")
     if problems:
         raise UserError(f"{path} does not fit the run: it {' and '.join(problems)}; {_remedy(found, config)}")
 
@@ -148,7 +158,8 @@ def _kind(value) -> str:
 
 
 def _first_of(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{names[0]} ({len(names)} in all)"
+    more = "" if len(names) <= N_NAMED else f" and {len(names) - N_NAMED} more"
+    return ", ".join(names[:N_NAMED]) + more
 
 
 def _remedy(found: dict[str, tuple[int, ...]], config: ModelConfig) -> str:
