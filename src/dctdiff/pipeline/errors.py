@@ -49,14 +49,17 @@ def mendable(error: Exception) -> UserError | None:
     """
     if isinstance(error, UserError):
         return error
-    if (
-        isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    ):  # of torch, which is slow to import
+    if _is_of_memory(error):
         where = "this machine" if isinstance(error, MemoryError) else "the GPU"
         return UserError(f"the memory of {where} does not suffice; {LESS_MEMORY}")
     if isinstance(error, OSError) and error.filename is not None:
         return UserError(f"{error.filename}: {error.strerror or error}; {_remedy(error)}")
     return None
+
+
+def _is_of_memory(error: Exception) -> bool:
+    """OutOfMemoryError is torch's, which is slow to import, so it is known by its name."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
 
 
 def _remedy(error: OSError) -> str:
