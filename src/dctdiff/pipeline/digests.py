@@ -3,6 +3,7 @@
 A bit that flips on the disk changes no look, so whoever uses a file asks for it ``anew``.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -40,7 +41,8 @@ def _remembered(path: Path, files: list[Path], anew: bool) -> str:
     except (OSError, ValueError, KeyError, TypeError):  # not there, or broken: it is only a memory
         pass
     found = _listing(path, files) if path.is_dir() else sha256(path)
-    write_json(memory, {"path": str(path), "looks": looks, "sha256": found})
+    with contextlib.suppress(OSError):  # of another user, who shares this folder: it is looked at anew
+        write_json(memory, {"path": str(path), "looks": looks, "sha256": found})
     return found
 
 

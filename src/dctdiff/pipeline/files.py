@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -34,8 +35,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
     _remove_left_over(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
     try:
-        with writing(path), _locked(temporary):
+        with writing(path), _locked(temporary) as locked:
             yield temporary
+            # safetensors puts a file of its own there, which only its owner may read.
+            os.chmod(temporary, stat.S_IMODE(os.fstat(locked.fileno()).st_mode))
             with open(temporary, "rb+") as file:
                 os.fsync(file.fileno())
             os.replace(temporary, path)

@@ -24,21 +24,30 @@ def only_owner(folder: Path, stop: Callable[[], bool]) -> Iterator[None]:
     The lock is of the kernel: it ends with its process, also by kill -9. An orphan of a killed run keeps it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / LOCK, "a+", encoding="utf-8") as file:
+    with _opened(folder / LOCK) as file:
         said = False
         while not _taken(file):
             if not said:
-                file.seek(0)
                 owner = file.read().strip() or "another process"
                 print(f"{folder} is in use by {owner}; this process waits for it", file=sys.stderr, flush=True)
                 said = True
             if stop():
                 raise Interrupted(f"stopped while {folder} was in use by another process; the same command goes on")
             time.sleep(SECONDS_BETWEEN_TRIES)
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {platform.node()}\n")
-        file.flush()
+        if file.writable():
+            file.seek(0)
+            file.truncate()
+            file.write(f"process {os.getpid()} on {platform.node()}\n")
+            file.flush()
         yield
+
+
+def _opened(path: Path) -> IO:
+    """A file to lock, made if need be; that of another user, who shares this folder, may be for reading only."""
+    try:
+        return open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+", encoding="utf-8")
+    except PermissionError:
+        return open(path, encoding="utf-8")
 
 
 def _taken(file) -> bool:
@@ -56,7 +65,7 @@ def forget_dead_snakemakes() -> IO:
     """
     folder = Path(".snakemake")
     folder.mkdir(exist_ok=True)
-    file = open(folder / "alive", "w", encoding="utf-8")  # noqa: SIM115 (open as long as the process lives)
+    file = _opened(folder / "alive")  # open as long as the process lives
     with contextlib.suppress(BlockingIOError):  # another one is alive: its locks are true
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         for lock in folder.glob("locks/*"):
