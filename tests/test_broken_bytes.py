@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from dctdiff.data.archive import read_entries, read_record, write_archive
+from dctdiff.data.archive import read_record, write_archive
 from dctdiff.models.config import ModelConfig
 from dctdiff.models.release import read_state_dict
 from dctdiff.models.weights import read_model, save_model
