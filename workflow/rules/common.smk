@@ -10,6 +10,7 @@ from dctdiff.pipeline.code import check_beside
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.kept import read_kept
 from dctdiff.pipeline.lock import forget_dead_snakemakes
+from dctdiff.pipeline.signals import pass_on_to_jobs
 from dctdiff.params.jobs import words_of
 from dctdiff.params.status import settle_times, why_stale
 from dctdiff.params.published import load_published
@@ -23,6 +24,7 @@ from dctdiff.params.suite import (
 
 if workflow.is_main_process:
     ALIVE = forget_dead_snakemakes()
+    pass_on_to_jobs()
 
 PUBLISHED_FILE = "data/published.yaml"
 

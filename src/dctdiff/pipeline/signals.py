@@ -1,8 +1,14 @@
 """Signals by which a person, a scheduler or a terminal asks a process to stop."""
 
+import contextlib
+import os
 import signal
+import threading
 from collections.abc import Callable
 
+import psutil
+
+SHELLS = ("bash", "sh", "dash")
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 
 
@@ -12,3 +18,27 @@ def stop_on_signals() -> Callable[[], bool]:
     for number in STOPPING:
         signal.signal(number, lambda number, frame: received.append(number))
     return lambda: bool(received)
+
+
+def pass_on_to_jobs() -> None:
+    """Let a signal that reaches an engine alone reach its jobs, too: they save their state and end.
+
+    At a SIGTERM Snakemake starts no further job, but waits for those that run, be it for days; others end it at once
+    and leave its jobs behind, so they become a SIGTERM. Whoever handles a signal, Python also writes its number to a
+    pipe, from which a thread takes it.
+    """
+    for number in (signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, lambda number, frame: os.kill(os.getpid(), signal.SIGTERM))
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    threading.Thread(target=_pass_on, args=(reader,), daemon=True).start()
+
+
+def _pass_on(reader: int) -> None:
+    while received := os.read(reader, 1):
+        if received[0] == signal.SIGTERM:
+            for process in psutil.Process().children(recursive=True):
+                with contextlib.suppress(psutil.Error):  # gone meanwhile
+                    if process.name() not in SHELLS:  # those would end at once, and leave theirs behind
+                        process.terminate()

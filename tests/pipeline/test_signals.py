@@ -1,0 +1,28 @@
+"""A signal that reaches an engine alone reaches its jobs."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+# As Snakemake: it takes SIGTERM for a wish to end after the jobs that run, each of which a shell has started.
+ENGINE = """
+import signal, subprocess
+from dctdiff.pipeline.signals import pass_on_to_jobs
+pass_on_to_jobs()
+signal.signal(signal.SIGTERM, lambda number, frame: None)
+job = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(75)); print('ready', flush=True)"
+job += "; signal.pause()"
+shell = subprocess.Popen(["bash", "-c", 'python3 -c "$0"; echo "ended with $?"', job])
+raise SystemExit(shell.wait())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+def test_jobs_of_an_engine_are_told_to_stop(number):
+    engine = subprocess.Popen([sys.executable, "-c", ENGINE], stdout=subprocess.PIPE, text=True)
+    assert engine.stdout.readline() == "ready\n"
+    engine.send_signal(number)
+    said, _ = engine.communicate(timeout=30)
+    assert said == "ended with 75\n" and engine.returncode == 0
