@@ -13,10 +13,10 @@ from dctdiff.data.archive import read_record, write_archive
 from dctdiff.models.config import ModelConfig
 from dctdiff.models.release import read_state_dict
 from dctdiff.models.weights import read_model, save_model
+from dctdiff.params.forms import LogLine, Truncation
 from dctdiff.pipeline.arrays import read_arrays
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import read_json, read_json_lines
-from dctdiff.pipeline.forms import LogLine, Truncation
 
 N_BROKEN = 150  # of each kind
 

@@ -19,11 +19,11 @@ import torch
 
 from dctdiff.models.identity import same_images, same_params
 from dctdiff.models.weights import checkpoint_name, link_or_copy, read_model
+from dctdiff.params.forms import Identity, Question, TrainedLine
 from dctdiff.params.train import Run
 from dctdiff.pipeline.code import differences
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import read_json, read_json_lines, sha256, write_json, writing
-from dctdiff.pipeline.forms import Identity, Question, TrainedLine
 
 IDENTITY = "identity.json"
 QUESTION = "question.json"  # beside the folders: what a person is to choose

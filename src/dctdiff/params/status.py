@@ -14,9 +14,8 @@ from dctdiff.params.suite import Suite, planned
 from dctdiff.pipeline.digests import digest
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import read_json
-from dctdiff.pipeline.forms import Record
 from dctdiff.pipeline.kept import counts_as, read_kept
-from dctdiff.pipeline.record import record_path
+from dctdiff.pipeline.record import Record, record_path
 
 PLAN = "results/plan.json"
 PARAMS = "params.yaml"  # of which a job is given its slices only

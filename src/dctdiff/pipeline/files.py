@@ -104,7 +104,7 @@ def write_json(path: str | Path, value) -> None:
 
 
 def read_json(path: str | Path, form: object = object):
-    """The JSON of a file, a UserError unless it is of ``form``: a type that pydantic knows (``pipeline.forms``)."""
+    """The JSON of a file, a UserError unless it is of ``form``: a type that pydantic knows (``params.forms``)."""
     return parsed_json(existing_file(path).read_bytes(), f"{path}:", form)
 
 

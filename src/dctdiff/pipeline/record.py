@@ -9,10 +9,23 @@ from pathlib import Path
 from dctdiff.pipeline.digests import digest
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import read_json, write_json
-from dctdiff.pipeline.forms import Record
 from dctdiff.pipeline.kept import counts_as, read_kept
+from dctdiff.pipeline.slice import Form
 
 FOLDER = Path("results/records")  # <stage>/<name>.json, or <stage>.json of a stage with one job
+
+
+class Record(Form):
+    """Of a job, as its file holds it."""
+
+    params: list[str]
+    inputs: dict[str, str | None]
+    outputs: dict[str, str | None]
+    code: str
+    code_that_ran: str
+    commit: str | None
+    date: str
+    host: str
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,12 @@ class Slice(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+class Form(BaseModel):
+    """What a JSON file must hold for whoever reads it; what else it holds is let be."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False, defer_build=True)  # a process needs few
+
+
 # Kind of a problem, as pydantic calls it -> what is allowed.
 ALLOWED = {
     "greater_than_equal": "at least {ge}",

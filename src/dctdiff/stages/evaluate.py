@@ -12,12 +12,12 @@ from dctdiff.metrics.frechet import Gaussian, fit, frechet_distance
 from dctdiff.metrics.kid import kernel_distance
 from dctdiff.metrics.precision_recall import NEIGHBOURS, precision_recall
 from dctdiff.params.evaluate import Extractor
+from dctdiff.params.forms import ReferenceProtocol
 from dctdiff.pipeline import hardware
 from dctdiff.pipeline.arrays import holds_array, read_arrays
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import parsed_json, sha256, write_json
-from dctdiff.pipeline.forms import ReferenceProtocol
 from dctdiff.pipeline.progress import progress
 
 PATHS = {

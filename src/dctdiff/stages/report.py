@@ -11,12 +11,12 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 import dctdiff.report
+from dctdiff.params.forms import Spectrum, Statistics
 from dctdiff.params.report import Report
 from dctdiff.params.suite import dct_spectra, table_names
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import existing, existing_file, replacing, write_text
-from dctdiff.pipeline.forms import Spectrum, Statistics
 from dctdiff.pipeline.record import Used
 from dctdiff.report.figures import (
     coefficient_distributions,

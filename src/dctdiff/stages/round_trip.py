@@ -7,10 +7,10 @@ import numpy as np
 import torch
 
 from dctdiff.data.archive import count_images, encode_jpeg, image_batches, write_archive
+from dctdiff.params.forms import MeasuredCodec
 from dctdiff.params.round_trip import RoundTrip
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.files import read_json, sha256
-from dctdiff.pipeline.forms import MeasuredCodec
 from dctdiff.pipeline.progress import progress
 from dctdiff.spaces.dct import DCTCodec
 from dctdiff.spaces.pixel import PixelCodec

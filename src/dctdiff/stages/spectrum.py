@@ -10,11 +10,11 @@ from dctdiff.analysis.spectrum import CoefficientPower, RadialPower, crossing_ti
 from dctdiff.data.archive import count_images, image_batches
 from dctdiff.diffusion.draws import normal_per_image
 from dctdiff.diffusion.schedule import Schedule
+from dctdiff.params.forms import MeasuredCodec
 from dctdiff.params.spectrum import Spectrum
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import read_json, sha256, write_json
-from dctdiff.pipeline.forms import MeasuredCodec
 from dctdiff.pipeline.progress import progress
 from dctdiff.spaces.colour import ycbcr_planes
 from dctdiff.spaces.dct import DCTCodec

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from dctdiff.params.forms import Evaluation, LogLine, Selection, Statistics, Truncation, Upsampling
 from dctdiff.params.published import load_published
 from dctdiff.params.suite import Plan
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import read_json, read_json_lines, write_text
-from dctdiff.pipeline.forms import Evaluation, Form, LogLine, Selection, Statistics, Truncation, Upsampling
+from dctdiff.pipeline.slice import Form
 from dctdiff.report.tables.latex import to_latex
 from dctdiff.report.tables.suite import build_tables
 

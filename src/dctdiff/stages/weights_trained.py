@@ -21,6 +21,7 @@ from dctdiff.models.identity import run_identity
 from dctdiff.models.state import candidates, state_folder
 from dctdiff.models.training import train
 from dctdiff.models.weights import save_model, write_checkpoints
+from dctdiff.params.forms import Statistics
 from dctdiff.params.jobs import choices
 from dctdiff.params.train import Run
 from dctdiff.pipeline.command import run_stage
@@ -28,7 +29,6 @@ from dctdiff.pipeline.digests import digest
 from dctdiff.pipeline.environment import is_first_process, process_rank
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import read_json, write_text
-from dctdiff.pipeline.forms import Statistics
 from dctdiff.pipeline.launch import relaunch_with
 from dctdiff.pipeline.lock import only_owner
 from dctdiff.pipeline.record import Used

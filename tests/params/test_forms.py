@@ -5,9 +5,10 @@ import json
 
 import pytest
 
-from dctdiff.pipeline import forms
+from dctdiff.params import forms
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import read_json, read_json_lines
+from dctdiff.pipeline.record import Record
 
 DIGEST = "0" * 64
 CHANNEL = {"entropy": [1.5], "histogram": [[1, 2]]}
@@ -42,7 +43,7 @@ GOOD = {
     forms.TrainedLine: {"step": 1, "images": 2, "loss": 0.5, "seconds": 1, "precision": "fp32", "device": "CPU"},
     forms.PublishedLine: {"step": None, "images": None, "loss": None},
     forms.Question: {"identity": {"run": {}, "code": {"a": "b"}}, "trained_otherwise": "0123"},
-    forms.Record: {
+    Record: {
         "params": ["--a", "1"], "inputs": {"a": None}, "outputs": {"b": DIGEST}, "code": DIGEST,
         "code_that_ran": DIGEST, "commit": None, "date": "today", "host": "here",
     },

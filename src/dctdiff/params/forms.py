@@ -6,15 +6,11 @@ copied by hand, edited, or of another version.
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from dctdiff.pipeline.slice import Count
+from dctdiff.pipeline.slice import Count, Form
 
 CHANNELS = {"dct": ("y", "cb", "cr"), "pixel": ("r", "g", "b")}
-
-
-class Form(BaseModel):
-    model_config = ConfigDict(strict=True, allow_inf_nan=False, defer_build=True)  # a process needs few
 
 
 class MeasuredCodec(Form):
@@ -196,9 +192,9 @@ LogLine = Annotated[Trained | Published, Discriminator(_kind)]
 class Identity(Form):
     """Of a training run, as far as a question about it needs; those of early versions are empty."""
 
-    run: dict = {}
-    model: dict = {}
-    code: dict[str, str] = {}
+    run: dict = Field(default_factory=dict)
+    model: dict = Field(default_factory=dict)
+    code: dict[str, str] = Field(default_factory=dict)
 
 
 class Question(Form):
@@ -213,16 +209,3 @@ class Question(Form):
         if "/" in self.trained_otherwise:
             raise ValueError("trained_otherwise is a path, but should be the name of a folder")
         return self
-
-
-class Record(Form):
-    """Of a job."""
-
-    params: list[str]
-    inputs: dict[str, str | None]
-    outputs: dict[str, str | None]
-    code: str
-    code_that_ran: str
-    commit: str | None
-    date: str
-    host: str
