@@ -109,6 +109,8 @@ MISTAKES = [
     ("suite.report.title", "x" * 1001, "of 1 to 1,000 characters"),
     ("suite.report.title", 2024, "suite.report.title is 2024, but should be text; in quotes"),
     (f"{RUN}.release", {"file": "", "resolution": 32, "patch_size": 8}, "release.file is '', but should be one line"),
+    ("suite.datasets.micro32.download", {"source": "files", "train": ""}, "train is '', but should be one line"),
+    ("suite.datasets.micro32.download", {"source": "files", "train": ["a", "{b}"]}, "should be one line of 1 to 1,000"),
     ("suite.datasets.micro32.reference", {"file": "{x}.npz"}, "file is '{x}.npz', but should be one line"),
     # Names
     *[

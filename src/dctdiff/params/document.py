@@ -73,7 +73,7 @@ def read_document(path: str | Path) -> Document:
 
 def _decoded(path: str | Path, content: bytes) -> str:
     try:
-        return content.decode("utf-8")
+        return str(content, "utf-8")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         byte = f"{content[error.start]:#04x}"

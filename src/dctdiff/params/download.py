@@ -3,9 +3,9 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from dctdiff.pipeline.slice import SHA256, Images, Slice, Text
+from dctdiff.pipeline.slice import SHA256, Images, Slice, Text, checked_text
 
 MD5 = r"^[0-9a-f]{32}$"
 FILE_NAME = r"[\w-][\w.-]*"
@@ -22,7 +22,7 @@ def listed(value):
     return [value] if isinstance(value, str) else value
 
 
-Addresses = Annotated[list[Text], BeforeValidator(listed)]
+Addresses = Annotated[list[str], BeforeValidator(listed)]
 
 
 class Download(Slice):
@@ -63,6 +63,11 @@ class Download(Slice):
     def has_heldout(self) -> bool:
         """Whether the source has held-out images of its own."""
         return bool(self.heldout or self.heldout_folder or self.format == "cifar10")
+
+    @field_validator("train", "heldout")
+    @classmethod
+    def addresses_are_text(cls, addresses):
+        return [checked_text(address) for address in addresses]
 
     @model_validator(mode="after")
     def keys_of_the_source(self):

@@ -32,7 +32,8 @@ def _checked_name(value: str) -> str:
     return value
 
 
-def _checked_text(value: str) -> str:
+def checked_text(value: str) -> str:
+    """``value``, or a PydanticCustomError if an engine, a shell or a command line would read it otherwise."""
     is_one_line = not any(unicodedata.category(character) in CONTROL for character in value)
     if not value.strip() or len(value) > LONGEST_TEXT or not is_one_line or re.search(r"[{}\\]|^-", value):
         raise PydanticCustomError("text", TEXT_RULE)
@@ -40,7 +41,7 @@ def _checked_text(value: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_checked_name)]
-Text = Annotated[str, AfterValidator(_checked_text)]  # titles, paths and addresses
+Text = Annotated[str, AfterValidator(checked_text)]  # titles, paths and addresses
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Images = Annotated[int, Field(ge=1, le=10**8)]
 Pixels = Annotated[int, Field(ge=1, le=2**14)]
