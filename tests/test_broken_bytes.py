@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from dctdiff.data.archive import read_record, write_archive
+from dctdiff.data.archive import read_entries, read_record, write_archive
 from dctdiff.models.config import ModelConfig
 from dctdiff.models.release import read_state_dict
 from dctdiff.models.weights import read_model, save_model
@@ -63,6 +63,7 @@ KINDS = {  # how a file is written and read, and whether a sum in it tells of ea
     "json": (truncation, lambda path: read_json(path, Truncation), False),
     "jsonl": (log, lambda path: read_json_lines(path, LogLine), False),
     "zip": (image_archive, read_record, False),
+    "images.zip": (image_archive, lambda path: list(read_entries(path)), False),
 }
 
 

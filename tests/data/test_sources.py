@@ -1,11 +1,13 @@
 """Archives, folders and batch files: what is read from them, and every way in which they can be wrong."""
 
+import contextlib
 import hashlib
 import io
 import os
 import pickle
 import sys
 import tarfile
+import warnings
 import zipfile
 
 import numpy as np
@@ -13,10 +15,12 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
+from dctdiff.data import sources
 from dctdiff.data.archive import class_labels, encode_jpeg, image_names, read_entries
 from dctdiff.data.batches import CIFAR10_CLASSES
 from dctdiff.data.sources import Wanted, check, folder_digest, read_files
 from dctdiff.params.download import Download
+from dctdiff.pipeline.digests import digest
 from dctdiff.pipeline.errors import UserError
 from dctdiff.stages import crop, download
 from engines import call
@@ -458,3 +462,176 @@ def test_a_mistake_in_the_params_is_named(keys, message):
 def test_one_address_is_a_list_of_one():
     assert Download.model_validate(TRAIN).train == ["a.zip"]
     assert Download.model_validate(TRAIN | {"train": ["a", "b"]}).train == ["a", "b"]
+
+
+# What is refused, left out or followed
+
+
+def test_all_images_that_cannot_be_read_are_named_at_once(tmp_path):
+    members = {f"{i:02}.jpg": b"" for i in range(30)} | {"x.jpg": jpeg(), "y.png": b"GIF89a" + bytes(20)}
+    with pytest.raises(UserError) as said:
+        read(written(tmp_path / "folder", members))
+    assert "folder: 00.jpg is empty; 01.jpg is empty; " in str(said.value)
+    assert "31 problems in all; convert these files to upright RGB" in str(said.value)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_other_images_are_refused_and_other_files_said(tmp_path, kind, capsys):
+    members = {"a.jpg": jpeg(), "labels.csv": b"a,1", "x/notes.txt": b"none"}
+    place = written(tmp_path / kind, members)
+    assert len(read(place)) == 1
+    assert f"{place}: left out, as they are no images: 2 files (labels.csv, x/notes.txt)" in capsys.readouterr().err
+    (tmp_path / "bad").mkdir()
+    place = written(tmp_path / "bad" / kind, {**members, "b.webp": b"", "c.TIF": b"", "photo": jpeg()})
+    with pytest.raises(UserError) as said:
+        read(place, n_images=1)
+    for words in ("'b.webp' is an image, but not JPEG or PNG", "'c.TIF' is", "'photo' is JPEG by its content, but not"):
+        assert words in str(said.value)
+    assert len(read(written(tmp_path / "bad" / f"2{kind}", {"in/a.jpg": jpeg(), "b.webp": b""}), folder="in")) == 1
+
+
+def test_links_to_folders_are_followed(tmp_path):
+    written(tmp_path / "elsewhere", {"cat/0.jpg": jpeg(0)})
+    folder = written(tmp_path / "folder", {"dog/1.jpg": jpeg(1)})
+    (folder / "cat").symlink_to(tmp_path / "elsewhere/cat")
+    assert [name for name, _ in read(folder)] == ["cat/0.jpg", "dog/1.jpg"]
+    before = folder_digest(folder), digest(folder)
+    (tmp_path / "elsewhere/cat/0.jpg").write_bytes(jpeg(2))
+    assert folder_digest(folder) != before[0] and digest(folder) != before[1]
+    (folder / "dog/back").symlink_to(folder)
+    with pytest.raises(UserError, match=r"back is a link to a folder that it lies in; remove it"):
+        read(folder)
+
+
+def test_what_is_no_file_is_refused_by_name(tmp_path):
+    folder = written(tmp_path / "folder", {"0.jpg": jpeg()})
+    os.mkfifo(folder / "1.jpg")
+    (folder / "2.jpg").symlink_to("nowhere")
+    with open(os.fsencode(folder) + b"/\xff.jpg", "wb") as file:
+        file.write(jpeg())
+    with pytest.raises(UserError) as said:
+        read(folder)
+    for words in (
+        "'1.jpg' is a link to nothing, a device",
+        "'2.jpg' is a link",
+        "'\\udcff.jpg' has a name that is not",
+    ):
+        assert words in str(said.value)
+
+
+def test_a_file_that_may_not_be_read_is_no_broken_archive(tmp_path, monkeypatch):
+    folder = written(tmp_path / "folder", {"0.jpg": jpeg()})
+    (folder / "0.jpg").unlink()
+    members = sources.Members({"0.jpg": lambda name: (folder / name).open("rb")})  # it vanished under way
+    monkeypatch.setattr(sources, "_opened", lambda *_: contextlib.nullcontext(members))
+    with pytest.raises(FileNotFoundError):
+        read(folder)
+
+
+def unsafe_zip(path):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, warnings.catch_warnings(action="ignore"):
+        for name in ("/etc/0.jpg", "../1.jpg", "2.jpg", "2.jpg"):
+            archive.writestr(name, jpeg())
+        link = zipfile.ZipInfo("3.jpg")
+        link.external_attr = 0o120777 << 16
+        archive.writestr(link, "/etc/passwd")
+        archive.writestr("4.jpg", bytes(10**6))
+        archive.getinfo("4.jpg").file_size = 8 * 10**12
+        archive.writestr("5.jpg", jpeg())
+        archive.getinfo("5.jpg").flag_bits |= 1
+
+
+def unsafe_tar(path):
+    with tarfile.open(path, "w") as archive:
+        for name in ("/etc/0.jpg", "../1.jpg", "2.jpg", "2.jpg"):
+            member = tarfile.TarInfo(name)
+            member.size = len(jpeg())
+            archive.addfile(member, io.BytesIO(jpeg()))
+        for name, kind in (("3.jpg", tarfile.SYMTYPE), ("4.jpg", tarfile.LNKTYPE), ("5.jpg", tarfile.CHRTYPE)):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, "2.jpg"
+            archive.addfile(member)
+
+
+@pytest.mark.parametrize(
+    ("write", "name", "reasons"),
+    [
+        (unsafe_zip, "a.zip", {"3.jpg": "is a link", "4.jpg": "would unpack to 8e+03 GB", "5.jpg": "is encrypted"}),
+        (unsafe_tar, "a.tar", {"3.jpg": "is a link", "4.jpg": "is a link", "5.jpg": "is a device or a pipe"}),
+    ],
+)
+def test_members_that_are_not_safe_are_refused_by_name(tmp_path, write, name, reasons):
+    write(tmp_path / name)
+    with pytest.raises(UserError) as said:
+        read(tmp_path / name)
+    reasons |= {"/etc/0.jpg": "has a path that leads", "../1.jpg": "has a path that leads", "2.jpg": "is there twice"}
+    for member, why in reasons.items():
+        assert f"'{member}' {why}" in str(said.value)
+
+
+def test_a_tar_that_says_it_holds_terabytes_takes_no_memory(tmp_path):
+    member = tarfile.TarInfo("0.jpg")
+    member.size = 8 * 10**12
+    (tmp_path / "a.tar").write_bytes(member.tobuf(tarfile.GNU_FORMAT) + bytes(20_000))
+    with pytest.raises(UserError, match=r"a\.tar.*(would unpack to 8e\+03 GB|is broken)"):
+        read(tmp_path / "a.tar")
+
+
+@pytest.mark.parametrize("suffix", ["gz", "bz2", "xz"])
+def test_compressed_archives_are_read_to_their_checksum(tmp_path, suffix):
+    """It stands behind the end of the archive, where no file is."""
+    path = tmp_path / f"a.tar.{suffix}"
+    with tarfile.open(path, f"w:{suffix}") as archive:
+        member = tarfile.TarInfo("0.jpg")
+        member.size = len(jpeg())
+        archive.addfile(member, io.BytesIO(jpeg()))
+    content = bytearray(path.read_bytes())
+    content[-6 if suffix == "gz" else -9] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="is broken"):
+        read(path)
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz", "a.tar.xz"])
+def test_random_damage_ends_in_one_line_or_the_same_images(tmp_path, name):
+    """A plain tar has no checksum of what it holds, so there other images may come."""
+    path, members = tmp_path / name, {f"{i}.jpg": jpeg(i) for i in range(3)}
+    if name.endswith((".zip", ".tar")):
+        written(path, members)
+    else:
+        write_tar_gz(path, members) if name.endswith("gz") else _write_xz(path, members)
+    whole, expected, generator = path.read_bytes(), sorted(members.items()), np.random.default_rng(1)
+    for _ in range(60):
+        content = bytearray(whole)
+        content[generator.integers(len(content))] ^= 1 << generator.integers(8)
+        path.write_bytes(content[: generator.integers(len(content))] if generator.random() < 0.3 else content)
+        try:
+            check(path, {})
+            found = read(path, n_images=3)
+        except UserError:
+            continue
+        assert found == expected or name == "a.tar"
+
+
+def _write_xz(path, members):
+    with tarfile.open(path, "w:xz") as archive:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+
+
+def test_an_archive_without_a_digest_is_said(tmp_path, capsys):
+    place = written(tmp_path / "a.tar", {"0.jpg": jpeg()})
+    check(place, {"sha256": None})
+    assert f"damage, write into params.yaml its SHA-256 {digest_of(place, 'sha256')}" in capsys.readouterr().err
+    check(place, {"sha256": digest_of(place, "sha256")})
+    assert not capsys.readouterr().err
+
+
+def test_a_digest_may_be_in_capitals_and_a_path_begin_with_the_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    place = written(tmp_path / "a.zip", {"0.jpg": jpeg()})
+    source = Download(source="files", train="~/a.zip", train_sha256=digest_of(place, "sha256").upper())
+    assert [name for name, _ in download.entries(source)] == ["train/0.jpg"]
+    assert download.sources(source) == (place,)

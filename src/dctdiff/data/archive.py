@@ -11,6 +11,7 @@ import json
 import os
 import threading
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -23,8 +24,11 @@ from dctdiff.pipeline.files import existing_file, parsed_json, replacing
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 IMAGE_MODES = ("RGB", "L")
+FORMATS = ("JPEG", "PNG")  # others are not opened: Pillow hands some to other programs
 # What Pillow raises at broken bytes; SyntaxError comes from its PNG reader.
 BROKEN_IMAGE = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
+# What zipfile raises at broken bytes: also of a compression or an encryption that it does not know.
+BROKEN_ZIP = (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, RuntimeError, zlib.error)
 BATCH_SIZE = 100  # images decoded at a time when all are wanted
 MAX_THREADS = 16  # that decode
 # Pillow lets go of the interpreter's lock while it decodes, but not before and after: more threads
@@ -46,7 +50,7 @@ def write_archive(path: str | Path, entries: Iterable[tuple[str, bytes]], record
 def open_archive(path: str | Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(existing_file(path))
-    except zipfile.BadZipFile:
+    except BROKEN_ZIP:
         raise UserError(f"{path} is not a zip archive; delete it and run its stage again") from None
 
 
@@ -66,14 +70,14 @@ def read_entries(path: str | Path) -> Iterable[tuple[str, bytes]]:
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
     try:
         return archive.read(name)
-    except zipfile.BadZipFile as error:
+    except BROKEN_ZIP as error:
         raise UserError(f"{archive.filename}: {error}; delete it and run its stage again") from None
 
 
 def image_format(path: str | Path) -> str:
     """Pillow's name ("JPEG", "PNG", ...) of the format of the first image."""
     _, content = next(iter(read_entries(path)))
-    with Image.open(io.BytesIO(content)) as image:
+    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
         return image.format
 
 
@@ -169,7 +173,7 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
     conversion gives depends on the program, so it is left to whoever owns the images.
     """
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             if image.mode not in IMAGE_MODES:
                 raise UserError(
                     f"{name} has the mode {image.mode}, but {' or '.join(IMAGE_MODES)} is expected; "

@@ -1,27 +1,39 @@
 """Sources of images: archives and folders on disk, read as a stream in the order of the names."""
 
 import contextlib
+import functools
 import hashlib
 import io
 import lzma
 import re
 import shutil
+import stat
+import sys
 import tarfile
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from dctdiff.data.archive import IMAGE_SUFFIXES
 from dctdiff.data.batches import BATCHES, batch_order, decode_batch, jpeg_entries
+from dctdiff.data.inspection import START_BYTES, kind_by_name, kind_by_start, problem
 from dctdiff.pipeline.errors import UserError
+from dctdiff.pipeline.files import walk
 from dctdiff.pipeline.progress import progress
+from dctdiff.pipeline.slice import together
 
 BROKEN = (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, OSError, RuntimeError)
 AGAIN = "download it again"
+CORRECT = "correct the folder"  # of one's own
+CONVERT = "convert these files to upright RGB or grey JPEG or PNG of 8 bit, or remove them"
+MOST_BYTES = 2**34  # of a file in an archive; the largest official batch has 1.6 GB
+MOST_PER_BYTE = 1032  # bytes that a zip makes of one
+N_NAMED = 5  # files that are left out
+CHUNK = 2**20  # bytes
 PAGE_STARTS = (b"<!doctype html", b"<html")
 
 
@@ -44,10 +56,12 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Members:
-    """The files that are wanted of some places, and all their folders."""
+    """The files that are wanted of some places, all their folders, and what else is there, by name."""
 
-    openers: dict[str, Callable[[str], BinaryIO]]  # name -> opens the file of that name
-    folders: set[str]
+    openers: dict[str, Callable[[str], BinaryIO]] = field(default_factory=dict)  # opens the file of that name
+    folders: set[str] = field(default_factory=set)
+    left_out: list[str] = field(default_factory=list)  # files that are no images
+    refused: dict[str, str] = field(default_factory=dict)  # name -> why it can neither be read nor left out
 
 
 def check(place: Path, digests: dict[str, str | None], shown: str | None = None, remedy: str = AGAIN) -> None:
@@ -60,11 +74,16 @@ def check(place: Path, digests: dict[str, str | None], shown: str | None = None,
         raise UserError(f"{shown} does not exist; put the archive or folder of images there, or correct the path")
     if not place.is_dir():
         _check_kind(place, shown, remedy)
+    if not place.is_dir() and not any(digests.values()):
+        said = (
+            "nothing but the number of images checks this archive; to notice damage, write into params.yaml its SHA-256"
+        )
+        print(f"{shown}: {said} {_file_digest(place, 'sha256')}", file=sys.stderr)
     for algorithm, digest in digests.items():
         if digest is None:
             continue
         found = folder_digest(place, algorithm) if place.is_dir() else _file_digest(place, algorithm)
-        if found != digest:
+        if found != digest.lower():
             raise UserError(
                 f"{shown} has the {algorithm.upper()} {found}, but params.yaml expects {digest}; {remedy}, or write "
                 "its digest there if you trust it"
@@ -82,12 +101,15 @@ def read_files(places: list[Path], wanted: Wanted, remedy: str = AGAIN) -> Itera
         with _opened(places, wanted) as members:
             members = _within(members, wanted, shown, remedy)
             if wanted.format == "images":
+                _say_left_out(members, shown)
                 _check_count(len(members.openers), wanted, shown, remedy)
                 _check_class_folders(members, shown, remedy)
             for name, content in _entries(members.openers, wanted, shown):
                 n_images += 1
                 yield name, content
     except BROKEN as error:
+        if isinstance(error, OSError) and error.errno:  # of the system, not of what an archive holds
+            raise
         raise UserError(f"{shown} is broken after {n_images} images ({error}); {remedy}") from None
     _check_count(n_images, wanted, shown, remedy)
 
@@ -98,15 +120,16 @@ def folder_digest(folder: Path, algorithm: str = "sha256") -> str:
     Of images only, if there are any.
     """
     digest = hashlib.new(algorithm)
-    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    names = [path.relative_to(folder).as_posix() for path in walk(folder) if path.is_file()]
     for name in sorted(filter(Wanted().admits, names) if any(map(Wanted().admits, names)) else names):
-        digest.update(f"{_file_digest(folder / name, algorithm)}  {name}\n".encode())
+        digest.update(f"{_file_digest(folder / name, algorithm)}  {name}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 
 def _is_hidden(name: str) -> bool:
     """What file managers leave behind; some of it ends in .jpg."""
-    return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
+    parts = PurePosixPath(name).parts
+    return any((part.startswith(".") and part != "..") or part == "__MACOSX" for part in parts)
 
 
 def _file_digest(path: Path, algorithm: str) -> str:
@@ -135,12 +158,17 @@ def _is_tar(place: Path) -> bool:
 
 def _entries(openers: dict[str, Callable], wanted: Wanted, shown: str) -> Iterator[tuple[str, bytes]]:
     if wanted.format == "images":
+        problems = []
         with progress(f"read {wanted.split}", len(openers), "images") as bar:
             for name, opener in openers.items():
                 with opener(name) as file:
                     content = file.read()
                 yield _relative(name, wanted.folder), content
+                if why := problem(content):
+                    problems.append(f"{name} {why}")
                 bar.update()
+        if problems:
+            raise UserError(f"{shown}: {together(problems)}; {CONVERT}")
         return
     batches, number = BATCHES[wanted.format], 1
     for name in sorted(openers, key=batch_order):
@@ -165,8 +193,12 @@ def _within(members: Members, wanted: Wanted, shown: str, remedy: str) -> Member
     """The members that lie in the wanted folder, sorted; at least one."""
     prefix = f"{wanted.folder}/" if wanted.folder else ""
     openers = {name: members.openers[name] for name in sorted(members.openers) if name.startswith(prefix)}
+    refused = [f"{name!a} {why}" for name, why in sorted(members.refused.items()) if name.startswith(prefix)]
+    if refused:
+        raise UserError(f"{shown}: {together(refused)}; correct or remove these files, or {remedy}")
     if openers:
-        return Members(openers, {folder for folder in members.folders if folder.startswith(prefix)})
+        folders = {folder for folder in members.folders if folder.startswith(prefix)}
+        return Members(openers, folders, [name for name in sorted(members.left_out) if name.startswith(prefix)])
     if members.openers:
         top = sorted({name.partition("/")[0] for name in members.openers})[:5]
         raise UserError(f"{shown} has no image in the folder {wanted.folder}; it has {', '.join(top)}")
@@ -201,17 +233,19 @@ def _relative(name: str, folder: str | None) -> str:
 def _opened(places: list[Path], wanted: Wanted) -> Iterator[Members]:
     """What all places hold together."""
     with contextlib.ExitStack() as stack:
-        together = Members({}, set())
+        all_members = Members()
         for place in places:
             # A tar first: one that ends in a zip or npz file passes for a zip.
             kind = _folder if place.is_dir() else _tar if _is_tar(place) else _zip
             members = stack.enter_context(kind(place, wanted))
-            twice = together.openers.keys() & members.openers.keys()
+            twice = all_members.openers.keys() & members.openers.keys()
             if twice:
                 raise UserError(f"{place} holds {min(twice)}, as another archive does; name each archive once")
-            together.openers.update(members.openers)
-            together.folders.update(members.folders)
-        yield together
+            all_members.openers.update(members.openers)
+            all_members.folders.update(members.folders)
+            all_members.left_out.extend(members.left_out)
+            all_members.refused.update(members.refused)
+        yield all_members
 
 
 @contextlib.contextmanager
@@ -219,19 +253,26 @@ def _folder(place: Path, wanted: Wanted) -> Iterator[Members]:
     def opener(name: str) -> BinaryIO:
         return open(place / name, "rb")
 
-    members = Members({}, set())
-    for path in place.rglob("*"):
+    members = Members()
+    for path in walk(place):
         name = path.relative_to(place).as_posix()
-        _add(members, name, path.is_dir(), opener, wanted)
+        if path.is_dir():
+            _add_folder(members, name)
+        else:
+            why = None if path.is_file() else "is a link to nothing, a device, a pipe or a socket"
+            _add(members, name, opener, wanted, why)
     yield members
 
 
 @contextlib.contextmanager
 def _zip(place: Path, wanted: Wanted) -> Iterator[Members]:
     with zipfile.ZipFile(place) as archive:
-        members = Members({}, set())
+        members = Members()
         for member in archive.infolist():
-            _add(members, member.filename.rstrip("/"), member.is_dir(), archive.open, wanted)
+            if member.is_dir():
+                _add_folder(members, member.filename.rstrip("/"))
+            else:
+                _add(members, member.filename, archive.open, wanted, _problem_in_zip(member))
         yield members
 
 
@@ -246,21 +287,95 @@ def _tar(place: Path, wanted: Wanted) -> Iterator[Members]:
             spool.seek(start)
             return io.BytesIO(spool.read(size))
 
-        members = Members({}, set())
+        members = Members()
         while (member := archive.next()) is not None:
             name = member.name.removeprefix("./")
-            if member.isdir() or member.isfile():
-                _add(members, name, member.isdir(), opener, wanted)
-                if name in members.openers:
-                    where[name] = (spool.tell(), member.size)
-                    shutil.copyfileobj(archive.extractfile(member), spool)
+            if member.isdir():
+                _add_folder(members, name)
+            else:
+                _add(members, name, functools.partial(_extracted, archive, member), wanted, _problem_in_tar(member))
+            if name in members.openers and name not in where:
+                members.openers[name] = opener
+                where[name] = (spool.tell(), member.size)
+                shutil.copyfileobj(archive.extractfile(member), spool)
             archive.members.clear()  # tarfile would keep a record of each
+        while archive.fileobj.read(CHUNK):  # the checksum of a compressed one stands behind the end
+            pass
         yield members
 
 
-def _add(members: Members, name: str, is_folder: bool, opener: Callable[[str], BinaryIO], wanted: Wanted) -> None:
-    if is_folder:
-        if not _is_hidden(name):
-            members.folders.add(name)
-    elif wanted.admits(name):
+def _extracted(archive: tarfile.TarFile, member: tarfile.TarInfo, name: str) -> BinaryIO:
+    """The file at which the archive stands; ``name`` is what openers are given."""
+    return archive.extractfile(member)
+
+
+def _add_folder(members: Members, name: str) -> None:
+    if not _is_hidden(name):
+        members.folders.add(name)
+
+
+def _add(
+    members: Members, name: str, opener: Callable[[str], BinaryIO], wanted: Wanted, why_refused: str | None
+) -> None:
+    """File a file with those that are read, refused or left out. Of batches only what is wanted matters."""
+    if _is_hidden(name) or (wanted.format != "images" and not wanted.admits(name)):
+        return
+    why_refused = why_refused or _problem_of_name(name)
+    if why_refused is None and name in members.openers:
+        why_refused = "is there twice"
+    if why_refused is None and not wanted.admits(name):
+        why_refused = _problem_of_other_file(name, opener)
+        if why_refused is None:
+            members.left_out.append(name)
+            return
+    if why_refused is None:
         members.openers[name] = opener
+    else:
+        members.refused[name] = why_refused
+
+
+def _problem_of_other_file(name: str, opener: Callable[[str], BinaryIO]) -> str | None:
+    """What looks like an image is not left out."""
+    if kind_by_name(name):
+        return "is an image, but not JPEG or PNG"
+    with opener(name) as file:
+        kind = kind_by_start(file.read(START_BYTES))
+    return f"is {kind} by its content, but not by its name" if kind else None
+
+
+def _problem_of_name(name: str) -> str | None:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return "has a name that is not UTF-8"
+    if name.startswith(("/", "\\")) or ".." in PurePosixPath(name.replace("\\", "/")).parts:
+        return "has a path that leads out of the archive"
+    return None
+
+
+def _problem_in_zip(member: zipfile.ZipInfo) -> str | None:
+    if member.flag_bits & 1:
+        return "is encrypted"
+    if stat.S_ISLNK(member.external_attr >> 16):
+        return "is a link"
+    if member.file_size > min(MOST_BYTES, MOST_PER_BYTE * max(1, member.compress_size)):
+        return f"would unpack to {member.file_size / 1e9:.3g} GB"
+    return None
+
+
+def _problem_in_tar(member: tarfile.TarInfo) -> str | None:
+    if member.size > MOST_BYTES:
+        return f"would unpack to {member.size / 1e9:.3g} GB"
+    if member.isfile():
+        return None
+    return "is a link" if member.issym() or member.islnk() else "is a device or a pipe"
+
+
+def _say_left_out(members: Members, shown: str) -> None:
+    names = members.left_out
+    if names:
+        more = ", ..." if len(names) > N_NAMED else ""
+        print(
+            f"{shown}: left out, as they are no images: {len(names)} files ({', '.join(names[:N_NAMED])}{more})",
+            file=sys.stderr,
+        )

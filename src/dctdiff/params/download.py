@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from dctdiff.pipeline.slice import SHA256, Images, Slice, Text, checked_text
+from dctdiff.pipeline.slice import Digest, Images, Slice, Text, checked_text
 
-MD5 = r"^[0-9a-f]{32}$"
+MD5 = r"[0-9a-fA-F]{32}"
 FILE_NAME = r"[\w-][\w.-]*"
 ADDRESS = {
     "files": (r".+", "a path"),
@@ -38,7 +38,7 @@ class Download(Slice):
         description="where the training images are; files: path; http: URL; gdrive: file id; kaggle: owner/name; "
         "a list if they are in several archives",
     )
-    train_sha256: str = Field(None, pattern=SHA256, description="SHA-256 of that archive, or of the folder's listing")
+    train_sha256: Digest = Field(None, description="SHA-256 of that archive, or of the folder's listing")
     train_md5: str = Field(None, description="its MD5, where only that is published")
     train_folder: Text = Field(None, description="folder within it that holds them; without it, all its images")
     n_train: Images = Field(None, description="number of them; needed without a digest")
@@ -48,7 +48,7 @@ class Download(Slice):
         max_length=100,
         description="files, http: where the held-out images are, if in an archive of their own",
     )
-    heldout_sha256: str = Field(None, pattern=SHA256, description="SHA-256 of that archive, or of the folder's listing")
+    heldout_sha256: Digest = Field(None, description="SHA-256 of that archive, or of the folder's listing")
     heldout_folder: Text = Field(
         None, description="folder that holds the held-out images, in the archive of heldout or else of train"
     )

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from dctdiff.pipeline.slice import SHA256, Count, Slice, Text
+from dctdiff.pipeline.slice import Count, Digest, Slice, Text
 
 
 class Extractor(Slice):
@@ -28,9 +28,7 @@ class Reference(Slice):
     file: Text = Field(
         None, description="instead of n_images: path of published statistics (npz with mu and sigma, e.g. fid_stats)"
     )
-    sha256: str = Field(
-        None, pattern=SHA256, description="SHA-256 of that file; without it the stage stops and says what it is"
-    )
+    sha256: Digest = Field(None, description="SHA-256 of that file; without it the stage stops and says what it is")
 
     @model_validator(mode="after")
     def measured_or_imported(self):

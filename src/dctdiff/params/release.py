@@ -4,14 +4,12 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from dctdiff.pipeline.slice import SHA256, Count, Pixels, Slice, Text
+from dctdiff.pipeline.slice import Count, Digest, Pixels, Slice, Text
 
 
 class Release(Slice):
     file: Text = Field(description="path of the authors' state dict (.pth), e.g. data/sources/weights/<name>.pth")
-    sha256: str = Field(
-        None, pattern=SHA256, description="SHA-256 of that file; without it the stage stops and says what it is"
-    )
+    sha256: Digest = Field(None, description="SHA-256 of that file; without it the stage stops and says what it is")
     train_steps: Count = Field(None, description="optimiser steps that the release is said to have had, for the tables")
     resolution: Pixels = Field(description="side in pixels of the images it makes")
     block_size: int = Field(None, ge=2, le=16, description="dct: side B of a DCT block")

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from dctdiff.pipeline.files import sha256, write_json
+from dctdiff.pipeline.files import sha256, walk, write_json
 
 CACHE = Path(".cache/digests")  # beside params.yaml; may be deleted at any time
 REMEMBERED_BYTES = 10**6  # smaller files are read each time
@@ -58,5 +58,5 @@ def _listing(folder: Path, files: list[Path]) -> str:
 
 def _files_in(folder: Path) -> list[Path]:
     """All but hidden ones, which are of other programs, or half-written."""
-    files = [path for path in folder.rglob("*") if path.is_file()]
+    files = [path for path in walk(folder) if path.is_file()]
     return sorted(file for file in files if not any(part.startswith(".") for part in file.relative_to(folder).parts))

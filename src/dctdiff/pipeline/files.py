@@ -148,6 +148,21 @@ def existing_file(path: str | Path) -> Path:
     return Path(path)
 
 
+def walk(folder: Path, above: tuple[str, ...] = ()) -> Iterator[Path]:
+    """All that lies in a folder at any depth, in the order of the names; links are followed.
+
+    A UserError at one that leads back to a folder ``above`` it.
+    """
+    real = os.path.realpath(folder)
+    if real in above:
+        raise UserError(f"{folder} is a link to a folder that it lies in; remove it")
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        path = folder / entry.name
+        yield path
+        if entry.is_dir():
+            yield from walk(path, (*above, real))
+
+
 def sha256(path: str | Path) -> str:
     with open(existing_file(path), "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

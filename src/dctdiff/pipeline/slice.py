@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import NoneType, UnionType
 from typing import Annotated, Union, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
 SHA256 = r"^[0-9a-f]{64}$"
@@ -40,7 +40,12 @@ def checked_text(value: str) -> str:
     return value
 
 
+def _lower(value):
+    return value.lower() if isinstance(value, str) else value
+
+
 Name = Annotated[str, AfterValidator(_checked_name)]
+Digest = Annotated[str, BeforeValidator(_lower), Field(pattern=SHA256)]  # some programs write capitals
 Text = Annotated[str, AfterValidator(checked_text)]  # titles, paths and addresses
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Images = Annotated[int, Field(ge=1, le=10**8)]

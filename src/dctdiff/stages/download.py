@@ -10,7 +10,7 @@ from pathlib import Path
 from dctdiff.data.archive import write_archive
 from dctdiff.data.fetching import RENEW, Remote, obtain
 from dctdiff.data.photographs import read_photographs
-from dctdiff.data.sources import AGAIN, Wanted, check, read_files
+from dctdiff.data.sources import AGAIN, CORRECT, Wanted, check, read_files
 from dctdiff.params.download import Download
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.record import Used
@@ -24,15 +24,16 @@ def sources(download: Download) -> tuple[Path, ...]:
     """The archives and folders that are read, where they lie."""
     addresses = [*(download.train or []), *(download.heldout or [])]
     if download.source == "files":
-        return tuple(map(Path, addresses))
+        return tuple(Path(address).expanduser() for address in addresses)
     return tuple(Remote(download.source, address, download.filename).target for address in addresses)
 
 
 def place_of(download: Download, address: str, digests: dict[str, str]) -> Path:
     """Where an archive or folder lies, once it is fetched and checked."""
     if download.source == "files":
-        check(Path(address), digests)
-        return Path(address)
+        place = Path(address).expanduser()
+        check(place, digests, remedy=CORRECT if place.is_dir() else AGAIN)
+        return place
     remote = Remote(download.source, address, download.filename)
     return obtain(remote, lambda path, shown, remedy: check(path, digests, shown, remedy))
 
@@ -50,7 +51,8 @@ def entries(download: Download) -> Iterator[tuple[str, bytes]]:
         places = [place_of(download, address, digests) for address in download.heldout or []] or places
         splits.append((places, Wanted(download.format, "heldout", download.heldout_folder, download.n_heldout)))
     for places, wanted in reversed(splits):  # in the order of the names
-        for name, content in read_files(places, wanted, AGAIN if download.source == "files" else RENEW):
+        remedy = RENEW if download.source != "files" else CORRECT if places[0].is_dir() else AGAIN
+        for name, content in read_files(places, wanted, remedy):
             yield f"{wanted.split}/{name}", content
 
 
