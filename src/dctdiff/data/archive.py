@@ -70,7 +70,7 @@ def read_entries(path: str | Path) -> Iterable[tuple[str, bytes]]:
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
     try:
         return archive.read(name)
-    except BROKEN_ZIP as error:
+    except (*BROKEN_ZIP, OSError) as error:  # of a place that is not in the file
         raise UserError(f"{archive.filename}: {error}; delete it and run its stage again") from None
 
 
