@@ -35,7 +35,13 @@ def test_every_suite_of_the_project_is_valid(suite):
 
 
 RUN = "suite.runs.micro32-dctdiff"
+DATASET = {
+    "download": {"source": "scikit-image"}, "reference": {"n_images": 2},
+    "crop": {"method": "random", "resolution": 32, "crop_sides": [64], "n_train": 8, "n_heldout": 2,
+             "jpeg_quality": 75, "seed": 1},
+}  # fmt: skip
 MISTAKES = [
+    ("suite.datasets.sources", DATASET, "datasets.sources would share the folder data/sources with what is fetched"),
     (f"{RUN}.lrr", 1, f"{RUN}.lrr is unknown; did you mean lr?"),
     ("suite.datasets.micro32.crop.resolutoin", 1, "resolutoin is unknown; did you mean resolution?"),
     ("suit", 1, "suit is unknown; did you mean suite?"),

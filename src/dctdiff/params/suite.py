@@ -54,6 +54,8 @@ class Suite(Slice):
         return self
 
     def _wrong_references(self) -> Iterator[str]:
+        if "sources" in self.datasets:
+            yield "datasets.sources would share the folder data/sources with what is fetched; choose another name"
         for section, key, target in (
             ("codecs", "dataset", "datasets"),
             ("truncations", "dataset", "datasets"),
