@@ -159,8 +159,25 @@ def test_an_image_that_does_not_fit_is_named_and_the_old_archives_stay(run, cont
     assert [Path(name).read_text() for name in OUTPUTS] == ["old"] * 3
 
 
-def test_a_box_outside_an_image_is_named(run):
-    with pytest.raises(UserError, match=r"train/0\.jpg has 16 x 16 pixels, but box reaches 12 x 17; correct the box"):
+def test_all_bad_images_are_named_at_once(run):
+    """Twenty of them, the count, and each remedy once."""
+    cut = {f"train/{i:02}.jpg": BAD["cut"][0] for i in range(30)}
+    others = {"train/00.jpg": BAD["alpha"][0], "train/01.jpg": BAD["size"][0]}
+    with pytest.raises(UserError) as said:
+        run(TRAIN | cut | others, method="none", resolution=16, n_heldout=2)
+    said = str(said.value)
+    assert said.startswith("source.zip: train/00.jpg has the mode RGBA, but RGB or L is expected; train/01.jpg has 16")
+    assert said.count("cannot be decoded") == 18 and "; 30 problems in all; convert to RGB or grey of 8 bit, or" in said
+    assert said.endswith(", or replace or remove what is broken")
+    with pytest.raises(UserError, match=r"train/00\.jpg has the mode RGBA.*; train/02\.jpg cannot be decoded"):
+        run(
+            cut | others, method="random", resolution=8, crop_sides=[8], seed=1, jpeg_quality=75, n_train=5, n_heldout=3
+        )
+
+
+def test_a_box_outside_the_images_is_named(run):
+    message = r"train/0\.jpg has 16 x 16 pixels, but box reaches 12 x 17; train/1\.jpg has .*; correct the box"
+    with pytest.raises(UserError, match=message):
         run(TRAIN, method="box", box=[0, 5, 12, 17], resolution=8, jpeg_quality=75, n_heldout=2)
 
 

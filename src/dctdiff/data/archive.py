@@ -6,6 +6,7 @@ to use the images elsewhere, e.g. with ``python -m pytorch_fid``.
 """
 
 import contextlib
+import errno
 import io
 import json
 import os
@@ -21,6 +22,7 @@ from PIL import Image
 
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import existing_file, parsed_json, replacing
+from dctdiff.pipeline.slice import together
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 IMAGE_MODES = ("RGB", "L")
@@ -28,7 +30,7 @@ FORMATS = ("JPEG", "PNG")  # others are not opened: Pillow hands some to other p
 # What Pillow raises at broken bytes; SyntaxError comes from its PNG reader.
 BROKEN_IMAGE = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
 # What zipfile raises at broken bytes: also of a compression or an encryption that it does not know.
-BROKEN_ZIP = (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, RuntimeError, zlib.error)
+BROKEN_ZIP = (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, RuntimeError, zlib.error, OSError)
 BATCH_SIZE = 100  # images decoded at a time when all are wanted
 MAX_THREADS = 16  # that decode
 # Pillow lets go of the interpreter's lock while it decodes, but not before and after: more threads
@@ -48,10 +50,9 @@ def write_archive(path: str | Path, entries: Iterable[tuple[str, bytes]], record
 
 
 def open_archive(path: str | Path) -> zipfile.ZipFile:
-    try:
-        return zipfile.ZipFile(existing_file(path))
-    except BROKEN_ZIP:
-        raise UserError(f"{path} is not a zip archive; delete it and run its stage again") from None
+    existing_file(path)
+    with _broken_named(path):
+        return zipfile.ZipFile(path)
 
 
 def read_record(path: str | Path) -> dict:
@@ -64,14 +65,29 @@ def read_entries(path: str | Path) -> Iterable[tuple[str, bytes]]:
     """Name and file bytes of each image, sorted by name."""
     with open_archive(path) as archive:
         for name in sorted(archive.namelist()):
-            yield name, _member(archive, name)
+            yield name, read_member(archive, name)
 
 
-def _member(archive: zipfile.ZipFile, name: str) -> bytes:
-    try:
+def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
+    """File bytes of an image."""
+    with _broken_named(archive.filename):
         return archive.read(name)
-    except (*BROKEN_ZIP, OSError) as error:  # of a place that is not in the file
-        raise UserError(f"{archive.filename}: {error}; delete it and run its stage again") from None
+
+
+@contextlib.contextmanager
+def _broken_named(path: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except BROKEN_ZIP as error:
+        raise_of_system(error, path)
+        raise UserError(f"{path}: {error}; delete it and run its stage again") from None
+
+
+def raise_of_system(error: Exception, path: str | Path) -> None:
+    """Raise an OSError again that tells of rights or a disk, not of the bytes of ``path``; it gets a name."""
+    if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # EINVAL: of a place before the start
+        error.filename = error.filename or str(path)
+        raise error
 
 
 def image_format(path: str | Path) -> str:
@@ -109,7 +125,7 @@ def image_batches(path: str | Path, batch_size: int, n_images: int | None = None
 
 def _decoded_batches(path: str | Path, names: list[str], batch_size: int) -> Iterator[np.ndarray]:
     with open_archive(path) as archive, contextlib.ExitStack() as ending:
-        shape = decode_image(_member(archive, names[0]), f"{path}: {names[0]}").shape
+        shape = decode_image(read_member(archive, names[0]), f"{path}: {names[0]}").shape
         n_threads = coding_threads(shape[1])
         pool = ending.enter_context(ThreadPoolExecutor(n_threads, thread_name_prefix="decode"))
         reading = threading.Lock()  # zipfile does not promise that threads may read side by side
@@ -117,7 +133,7 @@ def _decoded_batches(path: str | Path, names: list[str], batch_size: int) -> Ite
         def decode(images: np.ndarray, names_of_images: list[str]) -> None:
             for index, name in enumerate(names_of_images):
                 with reading:
-                    content = _member(archive, name)
+                    content = read_member(archive, name)
                 image = decode_image(content, f"{path}: {name}")
                 if image.shape != shape:
                     raise UserError(
@@ -166,6 +182,21 @@ def read_images(path: str | Path, n_images: int | None = None) -> np.ndarray:
     return images
 
 
+class BadImage(UserError):
+    """Of one image among many: ``what`` is wrong with it, and the ``remedy``."""
+
+    def __init__(self, what: str, remedy: str):
+        super().__init__(f"{what}; {remedy}")
+        self.what = what
+        self.remedy = remedy
+
+
+def bad_images(path: str | Path, bad: list[BadImage]) -> UserError:
+    """All of them in one line, each remedy once."""
+    remedies = dict.fromkeys(error.remedy for error in bad)
+    return UserError(f"{path}: {together([error.what for error in bad])}; {', or '.join(remedies)}")
+
+
 def decode_image(content: bytes, name: str) -> np.ndarray:
     """``(H, W, 3)`` uint8 of an RGB or grey image file; ``name`` is for the error.
 
@@ -175,13 +206,13 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             if image.mode not in IMAGE_MODES:
-                raise UserError(
-                    f"{name} has the mode {image.mode}, but {' or '.join(IMAGE_MODES)} is expected; "
-                    "convert this file to RGB and save it again"
+                raise BadImage(
+                    f"{name} has the mode {image.mode}, but {' or '.join(IMAGE_MODES)} is expected",
+                    "convert to RGB or grey of 8 bit",
                 )
             return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
     except BROKEN_IMAGE as error:
-        raise UserError(f"{name} cannot be decoded ({error}); replace or remove this file") from None
+        raise BadImage(f"{name} cannot be decoded ({error})", "replace or remove what is broken") from None
 
 
 def class_labels(names: list[str]) -> tuple[np.ndarray, list[str]]:

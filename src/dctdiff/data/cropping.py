@@ -3,6 +3,7 @@
 import numpy as np
 from PIL import Image
 
+from dctdiff.data.archive import BadImage
 from dctdiff.diffusion.draws import numpy_generator
 from dctdiff.pipeline.errors import UserError
 
@@ -38,9 +39,9 @@ def box_crop(image: np.ndarray, box: list[int], resolution: int, name: str) -> n
     """
     height, width = image.shape[:2]
     if box[2] > width or box[3] > height:
-        raise UserError(
-            f"{name} has {width} x {height} pixels, but box reaches {box[2]} x {box[3]}; "
-            "correct the box or replace this file"
+        raise BadImage(
+            f"{name} has {width} x {height} pixels, but box reaches {box[2]} x {box[3]}",
+            "correct the box or replace what is smaller",
         )
     crop = Image.fromarray(image).crop(tuple(box))
     return np.asarray(crop.resize((resolution, resolution), Image.Resampling.BICUBIC))

@@ -1,19 +1,30 @@
 """Turn the downloaded images into training and held-out images of one size."""
 
-import zipfile
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 import numpy as np
 from PIL import Image
 
-from dctdiff.data.archive import decode_image, encode_jpeg, open_archive, read_entries, write_archive, write_grid
+from dctdiff.data.archive import (
+    BadImage,
+    bad_images,
+    decode_image,
+    encode_jpeg,
+    open_archive,
+    read_entries,
+    read_member,
+    write_archive,
+    write_grid,
+)
 from dctdiff.data.cropping import box_crop, random_crop
 from dctdiff.params.crop import Crop
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.progress import progress
+from dctdiff.pipeline.slice import together
 
 PATHS = {
     "source": "archive of the download stage",
@@ -30,7 +41,14 @@ def random_crops(source: str, split: str, crop: Crop, indices: range) -> Iterato
     """Crops of the photographs of one split; a source without a split of its own serves both."""
     entries = list(read_entries(source))
     own = [entry for entry in entries if entry[0].startswith(f"{split}/")] or entries
-    photographs = [(PurePosixPath(name).stem, Image.fromarray(decode_image(content, name))) for name, content in own]
+    photographs, bad = [], []
+    for name, content in own:
+        try:
+            photographs.append((PurePosixPath(name).stem, Image.fromarray(decode_image(content, name))))
+        except BadImage as error:
+            bad.append(error)
+    if bad:
+        raise bad_images(source, bad)
     with progress("crop", len(indices), "images") as bar:
         for index in indices:
             name, image = random_crop(photographs, crop.crop_sides, crop.resolution, crop.seed, index)
@@ -72,30 +90,37 @@ def finished(content: bytes, crop: Crop, name: str) -> bytes:
     if crop.method == "box":
         return encode_jpeg(box_crop(image, crop.box, crop.resolution, name), crop.jpeg_quality)
     if image.shape[:2] != (crop.resolution, crop.resolution):
-        raise UserError(
-            f"{name} has {image.shape[1]} x {image.shape[0]} pixels, but resolution is {crop.resolution}; "
-            "choose another crop method or resolution"
+        raise BadImage(
+            f"{name} has {image.shape[1]} x {image.shape[0]} pixels, but resolution is {crop.resolution}",
+            "choose another crop method or resolution",
         )
     if crop.method == "none" or content.startswith(JPEG_START):
         return content
     return encode_jpeg(np.ascontiguousarray(image), crop.jpeg_quality)  # protocol point 5
 
 
+def new_names(source: str, names: list[str], crop: Crop) -> list[str]:
+    made = [new_name(name, crop) for name in names]
+    twice = [name for name, count in Counter(made).items() if count > 1]
+    if twice:
+        raise UserError(
+            f"{source}: two images would be called {together(twice)}; rename one of them where they come from"
+        )
+    return made
+
+
 def whole_images(source: str, names: list[str], crop: Crop) -> Iterator[tuple[str, bytes]]:
-    """One image for each of the names in the source."""
-    seen = set()
+    """One image for each of the names in the source; a UserError at the end names all that are bad."""
+    bad = []
     with open_archive(source) as archive, progress("crop", len(names), "images") as bar:
-        for name in names:
-            made = new_name(name, crop)
-            if made in seen:
-                raise UserError(f"{source}: two images would be called {made}; rename one of them in the source")
-            seen.add(made)
+        for name, made in zip(names, new_names(source, names, crop), strict=True):
             try:
-                content = archive.read(name)
-            except zipfile.BadZipFile as error:
-                raise UserError(f"{source}: {error}; delete it and run its stage again") from None
-            yield made, finished(content, crop, f"{source}: {name}")
+                yield made, finished(read_member(archive, name), crop, name)
+            except BadImage as error:
+                bad.append(error)
             bar.update()
+    if bad:
+        raise bad_images(source, bad)
 
 
 def main(paths: Namespace, crop: Crop) -> None:
