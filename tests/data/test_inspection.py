@@ -28,9 +28,9 @@ def png_16_bit() -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
-def turned() -> bytes:
+def turned(orientation: int) -> bytes:
     exif = Image.Exif()
-    exif[0x0112] = 6
+    exif[0x0112] = orientation
     return saved(kind="JPEG", exif=exif)
 
 
@@ -46,9 +46,10 @@ BAD = {
     "16 bit colour": (png_16_bit(), "has 16 bits per value"),
     "transparent colour": (saved(transparency=(1, 2, 3)), "has a transparent colour"),
     "animation": (saved(save_all=True, append_images=[Image.new("RGB", (9, 9))]), "holds 2 pictures"),
-    "turned": (turned(), "has the EXIF orientation 6"),
+    "turned": (turned(6), "has the EXIF orientation 6"),
     "EPS": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is EPS, not JPEG or PNG"),
     "GIF": (saved("P", "GIF"), "is GIF, not JPEG or PNG"),
+    "BMP": (saved(kind="BMP"), "is BMP, not JPEG or PNG"),
     "WebP": (saved(kind="WEBP"), "is WebP, not JPEG or PNG"),
     "TIFF": (saved(kind="TIFF"), "is TIFF, not JPEG or PNG"),
     "page": (b"<html>not found</html>", "is no image, not JPEG or PNG"),
@@ -66,3 +67,12 @@ def test_what_is_wrong_with_an_image_is_named(content, message):
 def test_what_is_read_has_no_problem(mode, kind):
     assert problem(saved(mode, kind)) is None
     assert problem(saved(mode, kind) + b"more") is None  # what some cameras write behind the image
+
+
+@pytest.mark.parametrize(
+    "content",
+    [turned(0), turned(1), saved(kind="MPO", save_all=True, append_images=[Image.new("RGB", (9, 9))])],
+    ids=["no orientation", "upright", "preview behind the image"],
+)
+def test_what_cameras_write_into_a_jpeg_is_no_problem(content):
+    assert problem(content) is None

@@ -1,12 +1,14 @@
 """Archives, folders and batch files: what is read from them, and every way in which they can be wrong."""
 
 import contextlib
+import functools
 import hashlib
 import io
 import os
 import pickle
 import sys
 import tarfile
+import tempfile
 import warnings
 import zipfile
 
@@ -477,10 +479,13 @@ def test_all_images_that_cannot_be_read_are_named_at_once(tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_other_images_are_refused_and_other_files_said(tmp_path, kind, capsys):
-    members = {"a.jpg": jpeg(), "labels.csv": b"a,1", "x/notes.txt": b"none"}
+    members = {"a.jpg": jpeg(), "labels.csv": b"a,1", "x/notes.txt": b"none", ".photo": jpeg(), "._a.jpg": b"of macOS"}
     place = written(tmp_path / kind, members)
     assert len(read(place)) == 1
-    assert f"{place}: left out, as they are no images: 2 files (labels.csv, x/notes.txt)" in capsys.readouterr().err
+    assert (
+        f"{place}: left out, as they are no images or hidden: 3 files (.photo, labels.csv, x/notes.txt)"
+        in capsys.readouterr().err
+    )
     (tmp_path / "bad").mkdir()
     place = written(tmp_path / "bad" / kind, {**members, "b.webp": b"", "c.TIF": b"", "photo": jpeg()})
     with pytest.raises(UserError) as said:
@@ -509,9 +514,13 @@ def test_what_is_no_file_is_refused_by_name(tmp_path):
     (folder / "2.jpg").symlink_to("nowhere")
     with open(os.fsencode(folder) + b"/\xff.jpg", "wb") as file:
         file.write(jpeg())
+    os.truncate(folder / "0.jpg", 2**31)  # takes no room on the disk
+    (folder / "3\n.jpg").write_bytes(jpeg())
     with pytest.raises(UserError) as said:
         read(folder)
     for words in (
+        "'0.jpg' would unpack to 2.15 GB",
+        "'3\\n.jpg' has a name with a line break",
         "'1.jpg' is a link to nothing, a device",
         "'2.jpg' is a link",
         "'\\udcff.jpg' has a name that is not",
@@ -528,6 +537,36 @@ def test_a_file_that_may_not_be_read_is_no_broken_archive(tmp_path, monkeypatch)
         read(folder)
 
 
+def test_a_pipe_in_place_of_an_archive_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.zip")
+    with pytest.raises(UserError, match=r"a\.zip is a device, a pipe or a socket"):
+        check(tmp_path / "a.zip", {})
+
+
+def test_a_full_disk_for_temporary_files_is_no_broken_archive(tmp_path, monkeypatch):
+    """/dev/full refuses each write, as a full disk does."""
+    monkeypatch.setattr(tempfile, "TemporaryFile", functools.partial(open, "/dev/full", "wb+"))
+    with pytest.raises(OSError, match=r"No space left on device: '/.*/a copy of a\.tar'"):
+        read(written(tmp_path / "a.tar", {"0.jpg": jpeg()}))
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("\u00e9.jpg", "\u00e9".encode(), b"\xff\xff"),  # no UTF-8, though a flag says so
+        ("0.jpg", None, None),  # the list of members should stand behind the end, so a member before the start
+    ],
+)
+def test_a_zip_that_is_broken_outside_its_images_is_named(tmp_path, name, old, new):
+    place = written(tmp_path / "a.zip", {name: jpeg()})
+    content = bytearray(place.read_bytes())
+    if old is None:
+        content[-6:-2] = (int.from_bytes(content[-6:-2], "little") + 1000).to_bytes(4, "little")
+    place.write_bytes(content.replace(old, new) if old else content)
+    with pytest.raises(UserError, match=r"a\.zip is broken after 0 images .*; download it again"):
+        read(place)
+
+
 def unsafe_zip(path):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, warnings.catch_warnings(action="ignore"):
         for name in ("/etc/0.jpg", "../1.jpg", "2.jpg", "2.jpg"):
@@ -539,6 +578,8 @@ def unsafe_zip(path):
         archive.getinfo("4.jpg").file_size = 8 * 10**12
         archive.writestr("5.jpg", jpeg())
         archive.getinfo("5.jpg").flag_bits |= 1
+        archive.writestr("6.jpg", jpeg())
+        archive.getinfo("6.jpg").compress_type = 9  # deflate64, of Windows
 
 
 def unsafe_tar(path):
@@ -556,7 +597,16 @@ def unsafe_tar(path):
 @pytest.mark.parametrize(
     ("write", "name", "reasons"),
     [
-        (unsafe_zip, "a.zip", {"3.jpg": "is a link", "4.jpg": "would unpack to 8e+03 GB", "5.jpg": "is encrypted"}),
+        (
+            unsafe_zip,
+            "a.zip",
+            {
+                "3.jpg": "is a link",
+                "4.jpg": "would unpack to 8e+03 GB",
+                "5.jpg": "is encrypted",
+                "6.jpg": "is compressed in a way",
+            },
+        ),
         (unsafe_tar, "a.tar", {"3.jpg": "is a link", "4.jpg": "is a link", "5.jpg": "is a device or a pipe"}),
     ],
 )
@@ -575,6 +625,19 @@ def test_a_tar_that_says_it_holds_terabytes_takes_no_memory(tmp_path):
     (tmp_path / "a.tar").write_bytes(member.tobuf(tarfile.GNU_FORMAT) + bytes(20_000))
     with pytest.raises(UserError, match=r"a\.tar.*(would unpack to 8e\+03 GB|is broken)"):
         read(tmp_path / "a.tar")
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_header_that_says_it_is_terabytes_long_takes_no_memory(tmp_path, kind, is_first):
+    header = tarfile.TarInfo("0.jpg")
+    header.type, header.size = kind, 8 * 10**12
+    before = b"" if is_first else written(tmp_path / "1.tar", {"1.jpg": jpeg()}).read_bytes().rstrip(b"\0")
+    before += bytes(-len(before) % tarfile.BLOCKSIZE)
+    (tmp_path / "a.tar").write_bytes(before + header.tobuf(tarfile.GNU_FORMAT) + bytes(20_000))
+    with pytest.raises(UserError, match=r"a\.tar (asks for more memory|is broken|is neither)"):
+        check(tmp_path / "a.tar", {})
+        read(tmp_path / "a.tar", n_images=2)
 
 
 @pytest.mark.parametrize("suffix", ["gz", "bz2", "xz"])

@@ -16,9 +16,11 @@ STARTS = (
     (b"\xff\xd8\xff", 0, b"", "JPEG"), (b"\x89PNG", 0, b"", "PNG"), (b"GIF8", 0, b"", "GIF"),
     (b"II*\0", 0, b"", "TIFF"), (b"MM\0*", 0, b"", "TIFF"), (b"%!PS", 0, b"", "EPS"), (b"RIFF", 8, b"WEBP", "WebP"),
     (b"", 4, b"ftypavif", "AVIF"), (b"", 4, b"ftypheic", "HEIC"), (b"\0\0\0\x0cjP", 0, b"", "JPEG 2000"),
+    (b"BM", 6, bytes(4), "BMP"),
 )  # fmt: skip
 START_BYTES = 12
-ORIENTATION = 0x0112  # of EXIF; 1 is upright
+ORIENTATION = 0x0112  # of EXIF
+TURNED = range(2, 9)  # 1 is upright; other values, such as the 0 of some cameras, say nothing
 PNG_DEPTH = 24  # place of the bits per value in a PNG
 
 
@@ -59,10 +61,10 @@ def _problem_of(image: Image.Image, content: bytes) -> str | None:
         return "has a transparent colour"
     if image.format == "PNG" and content[PNG_DEPTH] > 8:
         return f"has {content[PNG_DEPTH]} bits per value"
-    if getattr(image, "n_frames", 1) > 1:
+    if image.format == "PNG" and image.n_frames > 1:  # a JPEG may hold previews behind its image
         return f"holds {image.n_frames} pictures"
-    orientation = image.getexif().get(ORIENTATION, 1)
-    if orientation != 1:
+    orientation = image.getexif().get(ORIENTATION)
+    if orientation in TURNED:
         return f"has the EXIF orientation {orientation}"
     end = b"IEND" if image.format == "PNG" else b"\xff\xd9"
     return None if end in content else "is cut"

@@ -11,6 +11,7 @@ import stat
 import sys
 import tarfile
 import tempfile
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -18,19 +19,24 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from dctdiff.data.archive import IMAGE_SUFFIXES
+from dctdiff.data.archive import IMAGE_SUFFIXES, raise_of_system
 from dctdiff.data.batches import BATCHES, batch_order, decode_batch, jpeg_entries
 from dctdiff.data.inspection import START_BYTES, kind_by_name, kind_by_start, problem
 from dctdiff.pipeline.errors import UserError
-from dctdiff.pipeline.files import walk
+from dctdiff.pipeline.files import walk, writing
 from dctdiff.pipeline.progress import progress
 from dctdiff.pipeline.slice import together
 
-BROKEN = (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, OSError, RuntimeError)
+BROKEN = (  # what broken bytes end in; UnicodeDecodeError: the name of a member
+    tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, OSError, RuntimeError,
+    UnicodeDecodeError,
+)  # fmt: skip
 AGAIN = "download it again"
 CORRECT = "correct the folder"  # of one's own
 CONVERT = "convert these files to upright RGB or grey JPEG or PNG of 8 bit, or remove them"
-MOST_BYTES = 2**34  # of a file in an archive; the largest official batch has 1.6 GB
+COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+MOST_IMAGE_BYTES = 2**30  # the largest image that Pillow decodes has 0.54 GB without any compression
+MOST_BATCH_BYTES = 2**34  # the largest official batch has 1.6 GB
 MOST_PER_BYTE = 1032  # bytes that a zip makes of one
 N_NAMED = 5  # files that are left out
 CHUNK = 2**20  # bytes
@@ -53,6 +59,11 @@ class Wanted:
             return name.lower().endswith(IMAGE_SUFFIXES)
         return re.fullmatch(BATCHES[self.format].members[self.split], PurePosixPath(name).name) is not None
 
+    @property
+    def most_bytes(self) -> int:
+        """What a file may have, as each is taken into memory."""
+        return MOST_IMAGE_BYTES if self.format == "images" else MOST_BATCH_BYTES
+
 
 @dataclass(frozen=True)
 class Members:
@@ -60,7 +71,7 @@ class Members:
 
     openers: dict[str, Callable[[str], BinaryIO]] = field(default_factory=dict)  # opens the file of that name
     folders: set[str] = field(default_factory=set)
-    left_out: list[str] = field(default_factory=list)  # files that are no images
+    left_out: list[str] = field(default_factory=list)  # files that are no images, and hidden images
     refused: dict[str, str] = field(default_factory=dict)  # name -> why it can neither be read nor left out
 
 
@@ -73,6 +84,8 @@ def check(place: Path, digests: dict[str, str | None], shown: str | None = None,
     if not place.exists():
         raise UserError(f"{shown} does not exist; put the archive or folder of images there, or correct the path")
     if not place.is_dir():
+        if not place.is_file():  # to read it would wait without end
+            raise UserError(f"{shown} is a device, a pipe or a socket, but an archive or a folder is expected")
         _check_kind(place, shown, remedy)
     if not place.is_dir() and not any(digests.values()):
         said = (
@@ -107,9 +120,10 @@ def read_files(places: list[Path], wanted: Wanted, remedy: str = AGAIN) -> Itera
             for name, content in _entries(members.openers, wanted, shown):
                 n_images += 1
                 yield name, content
+    except MemoryError:  # of a header, as large files are refused by name
+        raise UserError(f"{shown} asks for more memory than there is, so it is broken; {remedy}") from None
     except BROKEN as error:
-        if isinstance(error, OSError) and error.errno:  # of the system, not of what an archive holds
-            raise
+        raise_of_system(error, shown)
         raise UserError(f"{shown} is broken after {n_images} images ({error}); {remedy}") from None
     _check_count(n_images, wanted, shown, remedy)
 
@@ -152,7 +166,10 @@ def _check_kind(place: Path, shown: str, remedy: str) -> None:
 def _is_tar(place: Path) -> bool:
     try:
         return tarfile.is_tarfile(place)
-    except BROKEN:
+    except MemoryError:  # of a header: no tar begins so
+        return False
+    except BROKEN as error:
+        raise_of_system(error, place)
         return False
 
 
@@ -260,7 +277,7 @@ def _folder(place: Path, wanted: Wanted) -> Iterator[Members]:
             _add_folder(members, name)
         else:
             why = None if path.is_file() else "is a link to nothing, a device, a pipe or a socket"
-            _add(members, name, opener, wanted, why)
+            _add(members, name, opener, wanted, path.stat().st_size if why is None else 0, why)
     yield members
 
 
@@ -272,7 +289,7 @@ def _zip(place: Path, wanted: Wanted) -> Iterator[Members]:
             if member.is_dir():
                 _add_folder(members, member.filename.rstrip("/"))
             else:
-                _add(members, member.filename, archive.open, wanted, _problem_in_zip(member))
+                _add(members, member.filename, archive.open, wanted, member.file_size, _problem_in_zip(member))
         yield members
 
 
@@ -280,7 +297,8 @@ def _zip(place: Path, wanted: Wanted) -> Iterator[Members]:
 def _tar(place: Path, wanted: Wanted) -> Iterator[Members]:
     """A compressed tar can be read in its own order only: its files wait in a temporary one."""
     where: dict[str, tuple[int, int]] = {}  # name -> start and size
-    with tempfile.TemporaryFile() as spool, tarfile.open(place) as archive:
+    copy = Path(tempfile.gettempdir(), f"a copy of {place.name}")  # what to call it if the disk is full
+    with writing(copy), tempfile.TemporaryFile() as spool, tarfile.open(place) as archive:
 
         def opener(name: str) -> BinaryIO:
             start, size = where[name]
@@ -293,7 +311,8 @@ def _tar(place: Path, wanted: Wanted) -> Iterator[Members]:
             if member.isdir():
                 _add_folder(members, name)
             else:
-                _add(members, name, functools.partial(_extracted, archive, member), wanted, _problem_in_tar(member))
+                opens = functools.partial(_extracted, archive, member)
+                _add(members, name, opens, wanted, member.size, _problem_in_tar(member))
             if name in members.openers and name not in where:
                 members.openers[name] = opener
                 where[name] = (spool.tell(), member.size)
@@ -315,14 +334,25 @@ def _add_folder(members: Members, name: str) -> None:
 
 
 def _add(
-    members: Members, name: str, opener: Callable[[str], BinaryIO], wanted: Wanted, why_refused: str | None
+    members: Members,
+    name: str,
+    opener: Callable[[str], BinaryIO],
+    wanted: Wanted,
+    n_bytes: int,
+    why_refused: str | None,
 ) -> None:
     """File a file with those that are read, refused or left out. Of batches only what is wanted matters."""
-    if _is_hidden(name) or (wanted.format != "images" and not wanted.admits(name)):
+    if wanted.format != "images" and not wanted.admits(name):
+        return
+    if _is_hidden(name):  # most of it is of a file manager and no image at all
+        if why_refused is None and _kind_by_content(name, opener):
+            members.left_out.append(name)
         return
     why_refused = why_refused or _problem_of_name(name)
     if why_refused is None and name in members.openers:
         why_refused = "is there twice"
+    if why_refused is None and wanted.admits(name) and n_bytes > wanted.most_bytes:
+        why_refused = _too_large(n_bytes)
     if why_refused is None and not wanted.admits(name):
         why_refused = _problem_of_other_file(name, opener)
         if why_refused is None:
@@ -338,9 +368,13 @@ def _problem_of_other_file(name: str, opener: Callable[[str], BinaryIO]) -> str 
     """What looks like an image is not left out."""
     if kind_by_name(name):
         return "is an image, but not JPEG or PNG"
-    with opener(name) as file:
-        kind = kind_by_start(file.read(START_BYTES))
+    kind = _kind_by_content(name, opener)
     return f"is {kind} by its content, but not by its name" if kind else None
+
+
+def _kind_by_content(name: str, opener: Callable[[str], BinaryIO]) -> str | None:
+    with opener(name) as file:
+        return kind_by_start(file.read(START_BYTES))
 
 
 def _problem_of_name(name: str) -> str | None:
@@ -348,6 +382,8 @@ def _problem_of_name(name: str) -> str | None:
         name.encode()
     except UnicodeEncodeError:
         return "has a name that is not UTF-8"
+    if any(unicodedata.category(character) == "Cc" for character in name):
+        return "has a name with a line break or another control character"
     if name.startswith(("/", "\\")) or ".." in PurePosixPath(name.replace("\\", "/")).parts:
         return "has a path that leads out of the archive"
     return None
@@ -356,26 +392,28 @@ def _problem_of_name(name: str) -> str | None:
 def _problem_in_zip(member: zipfile.ZipInfo) -> str | None:
     if member.flag_bits & 1:
         return "is encrypted"
+    if member.compress_type not in COMPRESSIONS:
+        return "is compressed in a way that Python does not know"
     if stat.S_ISLNK(member.external_attr >> 16):
         return "is a link"
-    if member.file_size > min(MOST_BYTES, MOST_PER_BYTE * max(1, member.compress_size)):
-        return f"would unpack to {member.file_size / 1e9:.3g} GB"
+    if member.file_size > MOST_PER_BYTE * max(1, member.compress_size):
+        return _too_large(member.file_size)
     return None
 
 
 def _problem_in_tar(member: tarfile.TarInfo) -> str | None:
-    if member.size > MOST_BYTES:
-        return f"would unpack to {member.size / 1e9:.3g} GB"
     if member.isfile():
         return None
     return "is a link" if member.issym() or member.islnk() else "is a device or a pipe"
+
+
+def _too_large(n_bytes: int) -> str:
+    return f"would unpack to {n_bytes / 1e9:.3g} GB"
 
 
 def _say_left_out(members: Members, shown: str) -> None:
     names = members.left_out
     if names:
         more = ", ..." if len(names) > N_NAMED else ""
-        print(
-            f"{shown}: left out, as they are no images: {len(names)} files ({', '.join(names[:N_NAMED])}{more})",
-            file=sys.stderr,
-        )
+        said = f"left out, as they are no images or hidden: {len(names)} files"
+        print(f"{shown}: {said} ({', '.join(names[:N_NAMED])}{more})", file=sys.stderr)
