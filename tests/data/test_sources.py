@@ -343,14 +343,43 @@ def test_imagenet_is_numbered_over_its_ten_batches_and_named_by_its_labels(tmp_p
         assert read(written(tmp_path / kind, npz), format="imagenet64") == found
 
 
-def test_an_npz_with_pickled_objects_is_refused(tmp_path):
+def npz(**arrays) -> bytes:
     buffer = io.BytesIO()
-    np.savez(buffer, data=np.array([Attack(os.system, f"touch {tmp_path}/done")]), labels=np.array([1]))
-    path = written(tmp_path / "a.zip", {"train_data_batch_1.npz": buffer.getvalue()})
-    with pytest.raises(UserError, match=r"a\.zip is broken .*allow_pickle"):
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def of_terabytes(content: bytes) -> bytes:
+    """The npz with an array that says in its header that it has more rows, and with the checksums of that."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as whole, zipfile.ZipFile(buffer, "w") as archive:
+        for name in whole.namelist():
+            archive.writestr(name, whole.read(name).replace(b"(2, 12288), }" + b" " * 9, b"(2000000000, 12288), }"))
+    return buffer.getvalue()
+
+
+BATCH64 = {"data": np.zeros((2, 12288), dtype=np.uint8), "labels": np.array([1, 2])}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"no zip", "is no batch of images .*; do not use it"),
+        (npz(data=BATCH64["data"]), "is no batch of images .*labels"),
+        (of_terabytes(npz(**BATCH64)), r"is no batch of images \(data says that it has 2\.46e\+13 bytes"),
+    ],
+    ids=["no zip", "no labels", "terabytes"],
+)
+def test_a_bad_npz_is_named_in_one_line(tmp_path, content, message):
+    path = written(tmp_path / "a.zip", {"train_data_batch_1.npz": content})
+    with pytest.raises(UserError, match=rf"a\.zip: train_data_batch_1\.npz {message}"):
         read(path, format="imagenet64")
-    path = written(tmp_path / "b.zip", {"train_data_batch_1.npz": b"no zip"})
-    with pytest.raises(UserError, match=r"b\.zip is broken"):
+
+
+def test_an_npz_with_pickled_objects_is_refused_and_runs_nothing(tmp_path):
+    content = npz(data=np.array([Attack(os.system, f"touch {tmp_path}/done")]), labels=np.array([1]))
+    path = written(tmp_path / "a.zip", {"train_data_batch_1.npz": content})
+    with pytest.raises(UserError, match=r"is no batch of images \(data holds Python objects"):
         read(path, format="imagenet64")
     assert not (tmp_path / "done").exists()
 

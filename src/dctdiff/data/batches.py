@@ -11,13 +11,15 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 import numpy as np
 
-from dctdiff.data.archive import encode_jpeg
+from dctdiff.data.archive import encode_jpeg, raise_of_system
+from dctdiff.pipeline.arrays import BROKEN, arrays_in
 from dctdiff.pipeline.errors import UserError
+from dctdiff.pipeline.files import writing
 
 JPEG_QUALITY = 75  # PIL's default, which the paper's scripts use (protocol points 2 and 4)
 CHUNK = 2**20  # bytes
@@ -64,7 +66,7 @@ def batch_order(name: str) -> tuple[int, str]:
 
 def decode_batch(file: BinaryIO, name: str, batches: Batches) -> tuple[np.ndarray, list[int]]:
     """Pixels ``(n, side, side, 3)`` uint8 and labels of a batch file; ``name`` is for the errors."""
-    content = _npz(file) if name.endswith(".npz") else _unpickled(file, name)
+    content = _npz(file, name) if name.endswith(".npz") else _unpickled(file, name)
     pixels, labels = content.get("data"), content.get("labels")
     if isinstance(pixels, PickledArray):
         pixels = pixels.bytes_array()
@@ -156,17 +158,20 @@ def _unpickled(file: BinaryIO, name: str) -> dict:
         return {key.decode() if isinstance(key, bytes) else key: value for key, value in content.items()}
     # Broken bytes end in any of these, as the opcodes they happen to form.
     except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, LookupError, MemoryError) as error:
-        raise UserError(
-            f"{name} is no batch of images ({error}); do not use it, download it again from the official site"
-        ) from None
+        raise _no_batch(name, error) from None
 
 
-def _npz(file: BinaryIO) -> dict[str, np.ndarray]:
-    with tempfile.TemporaryFile() as seekable:
+def _npz(file: BinaryIO, name: str) -> dict[str, np.ndarray]:
+    copy = Path(tempfile.gettempdir(), f"a copy of {PurePosixPath(name).name}")  # what to call it if the disk is full
+    with writing(copy), tempfile.TemporaryFile() as seekable:
         shutil.copyfileobj(file, seekable)
-        seekable.seek(0)
         try:
-            with np.load(seekable, allow_pickle=False) as arrays:
-                return {key: arrays[key] for key in ("data", "labels") if key in arrays}
-        except ValueError as error:  # neither npy nor npz
-            raise zipfile.BadZipFile(error) from None
+            with zipfile.ZipFile(seekable) as archive:
+                return arrays_in(archive, ("data", "labels"))
+        except BROKEN as error:
+            raise_of_system(error, name)
+            raise _no_batch(name, error) from None
+
+
+def _no_batch(name: str, error: Exception) -> UserError:
+    return UserError(f"{name} is no batch of images ({error}); do not use it, download it again from the official site")

@@ -22,10 +22,15 @@ BROKEN = (ValueError, KeyError, EOFError, OSError, RuntimeError, NotImplementedE
 def read_arrays(path: str | Path, names: Iterable[str], again: str) -> dict[str, np.ndarray]:
     """Arrays of numbers or text by their names; a UserError that ends with ``again`` if one is missing or broken."""
     with _opened(path, f"with {' and '.join(names)}", again) as archive:
-        members = {name: archive.getinfo(f"{name}.npy") for name in names}
-        for name, member in members.items():
-            _check_size(archive, name, member)
-        return {name: _array(archive, member) for name, member in members.items()}
+        return arrays_in(archive, names)
+
+
+def arrays_in(archive: zipfile.ZipFile, names: Iterable[str]) -> dict[str, np.ndarray]:
+    """The same of a zip that is open: one of ``BROKEN`` if one is missing or broken."""
+    members = {name: archive.getinfo(f"{name}.npy") for name in names}
+    for name, member in members.items():
+        _check_size(archive, name, member)
+    return {name: _array(archive, member) for name, member in members.items()}
 
 
 def holds_array(path: str | Path, name: str, again: str) -> bool:
