@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from dctdiff.data import sources
 from dctdiff.data.archive import class_labels, encode_jpeg, image_names, read_entries
-from dctdiff.data.batches import CIFAR10_CLASSES
+from dctdiff.data.batches import BATCHES, CIFAR10_CLASSES, decode_batch
 from dctdiff.data.sources import Wanted, check, folder_digest, read_files
 from dctdiff.params.download import Download
 from dctdiff.pipeline.digests import digest
@@ -292,6 +292,7 @@ BAD_BATCHES = {
     "float label": (python2_pickle(cifar10_batch() | {b"labels": [1, 2.0]}), "should hold 2 labels from 0 to 9"),
     "cut": (python2_pickle(cifar10_batch())[:4000], "is no batch of images"),
     "empty": (b"", "is no batch of images"),
+    "an error of two lines": (b"Px\n.", r"is no batch of images \(A load persistent id"),
     "no pickle": (b"<html>", "is no batch of images"),
 }
 
@@ -700,9 +701,35 @@ def test_random_damage_ends_in_one_line_or_the_same_images(tmp_path, name):
         try:
             check(path, {})
             found = read(path, n_images=3)
-        except UserError:
+        except UserError as error:
+            assert "\n" not in str(error)
             continue
         assert found == expected or name == "a.tar"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "form"),
+    [
+        ("data_batch_1", python2_pickle(cifar10_batch()), "cifar10"),
+        ("train_data_batch_1.npz", npz(**BATCH64), "imagenet64"),
+    ],
+)
+def test_random_damage_of_a_batch_ends_in_one_line_or_in_images(name, content, form):
+    """Most of it at both ends, where the structure is; a pickle has no checksum of its pixels."""
+    generator = np.random.default_rng(2)
+    places = [*range(120), *range(len(content) - 400, len(content)), *generator.integers(len(content), size=80)]
+    pixels, labels = decode_batch(io.BytesIO(content), name, BATCHES[form])
+    for place in places:
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << generator.integers(8)
+        for broken in (bytes(damaged), content[:place]):
+            try:
+                found, found_labels = decode_batch(io.BytesIO(broken), name, BATCHES[form])
+            except UserError as error:
+                assert "\n" not in str(error) and name in str(error)
+                continue
+            assert name == "data_batch_1" or (np.array_equal(found, pixels) and found_labels == labels)
+            assert found.shape[1:] == pixels.shape[1:] and len(found_labels) == len(found)
 
 
 def _write_xz(path, members):

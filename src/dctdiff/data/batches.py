@@ -174,4 +174,6 @@ def _npz(file: BinaryIO, name: str) -> dict[str, np.ndarray]:
 
 
 def _no_batch(name: str, error: Exception) -> UserError:
-    return UserError(f"{name} is no batch of images ({error}); do not use it, download it again from the official site")
+    reason = " ".join(str(error).split())  # pickle has one of two lines
+    again = "do not use it, download it again from the official site"
+    return UserError(f"{name} is no batch of images ({reason}); {again}")

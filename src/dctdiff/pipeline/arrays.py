@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -16,7 +17,11 @@ from dctdiff.pipeline.files import existing_file
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 MOST_PER_BYTE = 1032  # bytes that deflate makes of one
 # What broken bytes end in; RuntimeError is an encrypted member, NotImplementedError an unknown compression.
-BROKEN = (ValueError, KeyError, EOFError, OSError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+# SyntaxError and TokenError are of the header of an array, which NumPy reads as Python.
+BROKEN = (
+    ValueError, KeyError, EOFError, OSError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error,
+    SyntaxError, tokenize.TokenError,
+)  # fmt: skip
 
 
 def read_arrays(path: str | Path, names: Iterable[str], again: str) -> dict[str, np.ndarray]:
