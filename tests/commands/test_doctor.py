@@ -22,7 +22,7 @@ def test_what_is_missing_ends_in_one_line(tmp_path):
     folder = copy_project(tmp_path, "paper")
     said = run(folder, "python", "-m", "dctdiff.commands.doctor", fails=True)
     assert "data/sources/cifar-10-python.tar.gz will be fetched (http)" in said
-    assert "without which kaggle refuses" in said
+    assert "no token of kaggle: kaggle auth login makes one" in said
     assert "error: " in said.splitlines()[-1] and "Traceback" not in said
 
 

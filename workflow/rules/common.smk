@@ -7,7 +7,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from dctdiff.pipeline.code import check_beside
-from dctdiff.pipeline.errors import UserError
+from dctdiff.pipeline.errors import UserError, mendable
 from dctdiff.pipeline.kept import read_kept
 from dctdiff.pipeline.lock import forget_dead_snakemakes
 from dctdiff.pipeline.signals import pass_on_to_jobs
@@ -22,21 +22,20 @@ from dctdiff.params.suite import (
     validated,
 )
 
-if workflow.is_main_process:
-    ALIVE = forget_dead_snakemakes()
-    pass_on_to_jobs()
-
 PUBLISHED_FILE = "data/published.yaml"
 
 try:
+    if workflow.is_main_process:
+        ALIVE = forget_dead_snakemakes()
+        pass_on_to_jobs()
     check_beside(Path.cwd())
     read_kept()
     params = read_params("params.yaml")
     suite = validated(params).suite
     PUBLISHED = load_published(PUBLISHED_FILE, suite.published)
     check_published(suite, PUBLISHED, PUBLISHED_FILE)
-except UserError as error:
-    raise WorkflowError(str(error)) from None
+except (UserError, OSError) as error:
+    raise WorkflowError(str(mendable(error) or error)) from None
 
 if config:
     raise WorkflowError(

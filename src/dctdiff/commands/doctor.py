@@ -4,9 +4,10 @@
 for this machine and for one H100, on which docs/bench was measured.
 """
 
+import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
@@ -79,11 +80,14 @@ def precisions(suite: Suite) -> Iterator[Finding]:
                 yield Finding("precision", f"{section}: fp16 of {_some(names)} needs a GPU, which is not here", BAD)
 
 
-def data(name: str, download: Download) -> Finding:
-    """Images that are here already, or where they will come from."""
+def data(name: str, download: Download, cropped: bool = False) -> Finding:
+    """Images that are here already (``cropped``: as the params of now want them), or where they will come from."""
     what, made = f"data {name}", Path(f"data/{name}/train.zip")
-    if made.exists():
-        return Finding(what, f"{count_images(made)} training images in {made}", OK)
+    if cropped and made.exists():
+        try:
+            return Finding(what, f"{count_images(made)} training images in {made}", OK)
+        except UserError as error:
+            return Finding(what, str(error), BAD)
     if download.source == "scikit-image":
         return Finding(what, "photographs of scikit-image", OK if _version("scikit-image") else BAD)
     absent = [path for path in sources(download) if not path.exists()]
@@ -91,19 +95,24 @@ def data(name: str, download: Download) -> Finding:
         return Finding(what, f"{_some(list(map(str, sources(download))))}, not yet read", OK)
     if download.source == "files":
         return Finding(what, f"{_some(list(map(str, absent)))} does not exist; put it there", BAD)
-    token = Path.home() / ".kaggle/kaggle.json"
-    if download.source == "kaggle" and not token.exists():
-        return Finding(what, f"{absent[0]} is not here, and {token} neither, without which kaggle refuses", BAD)
+    if download.source == "kaggle" and not _has_kaggle_token():
+        return Finding(what, f"{absent[0]} is not here, and no token of kaggle: kaggle auth login makes one", BAD)
     return Finding(what, f"{absent[0]} will be fetched ({download.source})", LATER)
 
 
-def files(suite: Suite) -> Iterator[Finding]:
-    """Published weights and references, and the weights of the extractor."""
+def _has_kaggle_token() -> bool:
+    folder = Path.home() / ".kaggle"
+    in_file = any((folder / name).exists() for name in ("kaggle.json", "access_token"))
+    return in_file or bool({"KAGGLE_KEY", "KAGGLE_API_TOKEN"} & os.environ.keys())
+
+
+def files(suite: Suite, stale: Collection[tuple[str, str | None]]) -> Iterator[Finding]:
+    """Published weights and references that ``stale`` jobs will read, and the weights of the extractor."""
     for name, run in suite.runs.items():
-        if run.weights == "published":
+        if run.weights == "published" and ("weights", name) in stale:
             yield _file(f"weights {name}", Path(run.release.file))
     for name, dataset in suite.datasets.items():
-        if dataset.reference.file:
+        if dataset.reference.file and ("reference", name) in stale:
             yield _file(f"reference {name}", Path(dataset.reference.file))
     path = weights_file(suite.extractor.extractor)
     if path is not None:
@@ -174,8 +183,8 @@ def main() -> None:
         packages(),
         device(),
         *precisions(suite),
-        *(data(name, dataset.download) for name, dataset in suite.datasets.items()),
-        *files(suite),
+        *(data(name, dataset.download, ("crop", name) not in stale) for name, dataset in suite.datasets.items()),
+        *files(suite, stale),
         disk(needed),
     ]
     print(tabulate(findings, headers=["what", "found", "verdict"]))

@@ -13,40 +13,37 @@ from dctdiff.pipeline.record import record_path
 from dctdiff.stages.tables import read_results, write_tables
 
 PARAMS, PUBLISHED, RESULTS, TABLES = "params.yaml", "data/published.yaml", "results", "results/tables"
-SHOWN = {  # stage -> where its results are among those that tables are built from
-    "statistics": ("statistics",),
-    "weights": ("logs",),
-    "evaluate_heldout": ("evaluations", "heldout"),
-    "evaluate_round_trip": ("evaluations", "round_trip"),
-    "truncation": ("evaluations", "truncations"),
-    "upsampling": ("evaluations", "upsamplings"),
-    "select": ("evaluations", "selections"),
-    "evaluate": ("evaluations", "cells"),
+SHOWN = {  # stage -> file of its results that tables are built from
+    "statistics": f"{RESULTS}/statistics/codecs/{{}}.json",
+    "weights": f"{RESULTS}/training/{{}}.jsonl",
+    "evaluate_heldout": f"{RESULTS}/evaluations/heldout/{{}}.json",
+    "evaluate_round_trip": f"{RESULTS}/evaluations/round_trip/{{}}.json",
+    "truncation": f"{RESULTS}/evaluations/truncations/{{}}.json",
+    "upsampling": f"{RESULTS}/evaluations/upsamplings/{{}}.json",
+    "select": f"{RESULTS}/evaluations/selections/{{}}.json",
+    "evaluate": f"{RESULTS}/evaluations/cells/{{}}.json",
 }
 
 
-def remove_stale(results: dict, suite: dict) -> list[str]:
-    """Take out of ``results`` what is not of the params, code and inputs of now; says what and why."""
-    said = []
+def stale_results(suite: dict) -> dict[Path, str]:
+    """File that is not of the params, code and inputs of now -> what to say of it."""
+    found = {}
     for (stage, name), reason in whys_stale(suite).items():
-        found = results
-        for key in SHOWN.get(stage, ()):
-            found = found[key]
-        if reason and stage in SHOWN and found.pop(name, None) is not None:
-            reason = reason if record_path(stage, name).exists() else "nothing records how it was made"
-            said.append(f"{label(stage, name)} is not shown: {reason}")
-    return said
+        path = Path(SHOWN.get(stage, "").format(name))
+        if reason and path.is_file():
+            why = reason if record_path(stage, name).exists() else "nothing records how it was made"
+            found[path] = f"{label(stage, name)} is not shown: {why}"
+    return found
 
 
 def main() -> None:
     params = read_params(PARAMS)
     suite = validated(params).suite
     plan = planned(suite) | {"published": load_published(PUBLISHED, suite.published).model_dump(exclude_none=True)}
-    results = read_results(plan, f"{RESULTS}/evaluations", f"{RESULTS}/statistics", f"{RESULTS}/training")
-    for line in remove_stale(results, params["suite"]):
-        print(line)
-    write_tables(Path(TABLES), plan, results)
-    print(f"The tables are in {TABLES}.")
+    stale = stale_results(params["suite"])
+    folders = (f"{RESULTS}/evaluations", f"{RESULTS}/statistics", f"{RESULTS}/training")
+    write_tables(Path(TABLES), plan, read_results(plan, *folders, without=stale))
+    print(*stale.values(), f"The tables are in {TABLES}.", sep="\n")
 
 
 if __name__ == "__main__":

@@ -396,7 +396,8 @@ def _problem_in_zip(member: zipfile.ZipInfo) -> str | None:
         return "is compressed in a way that Python does not know"
     if stat.S_ISLNK(member.external_attr >> 16):
         return "is a link"
-    if member.file_size > MOST_PER_BYTE * max(1, member.compress_size):
+    deflated = member.compress_type == zipfile.ZIP_DEFLATED
+    if deflated and member.file_size > MOST_PER_BYTE * max(1, member.compress_size):
         return _too_large(member.file_size)
     return None
 

@@ -29,24 +29,37 @@ class MeasuredCodec(Form):
         return self
 
 
-class Channel(Form):
+class Entropies(Form):
     entropy: list[float]  # bit, of each coefficient, row-major in its block
+
+
+class Channel(Entropies):
     histogram: list[list[float]]  # counts, of each coefficient
 
 
-class Statistics(MeasuredCodec):
-    eta: float
-    channels: dict[str, Channel]
+class Weighing(MeasuredCodec):
+    """What a training takes of the statistics of its codec."""
+
+    channels: dict[str, Entropies]
 
     @model_validator(mode="after")
     def whole(self):
         if set(self.channels) != set(CHANNELS[self.space]):
             raise ValueError(f"channels are {', '.join(self.channels)}, not {', '.join(CHANNELS[self.space])}")
-        n_coefficients = self.block_size**2 if self.space == "dct" else 1
         for name, channel in self.channels.items():
-            if {len(channel.entropy), len(channel.histogram)} != {n_coefficients}:
-                raise ValueError(f"channels.{name} is not of {n_coefficients} coefficients")
+            for key, values in channel:
+                if len(values) != self.n_coefficients:
+                    raise ValueError(f"channels.{name}.{key} is not of {self.n_coefficients} coefficients")
         return self
+
+    @property
+    def n_coefficients(self) -> int:
+        return self.block_size**2 if self.space == "dct" else 1
+
+
+class Statistics(Weighing):
+    eta: float
+    channels: dict[str, Channel]
 
 
 class Protocol(Form):

@@ -32,6 +32,9 @@ def why_stale(suite: dict, stage: str, name: str | None = None) -> str | None:
     kept = read_kept()
     try:
         record = read_json(path, Record)
+    except UserError:
+        return f"{path} is broken"
+    try:
         if _by_flag(record["params"]) != _by_flag(words_of(suite, stage, name)):
             return "params"
         if stage == "plan" and not _is_planned(suite):
@@ -42,21 +45,27 @@ def why_stale(suite: dict, stage: str, name: str | None = None) -> str | None:
             for file, expected in record[kind].items():
                 if expected is not None and file != PARAMS and digest(file) not in (expected, None):
                     return f"{file} differs"
-    except UserError:
-        return f"{path} is broken"
+    except (UserError, OSError) as error:  # a folder of images that cannot be looked through
+        return str(error)
     return None
 
 
 def whys_stale(suite: dict) -> dict[tuple[str, str | None], str | None]:
     """Job -> why its results are not those of now, in the order of the DAG.
 
-    A job is as stale as those whose results it was made from, as far as the records name them.
+    A job is as stale as those whose results it was made from, and stale if no record tells how these were made.
     """
+    made = ("results/", *(f"data/{name}/" for name in suite["datasets"]))
+    recorded: list[str] = []
     reasons: dict[tuple[str, str | None], str | None] = {}
     stale_files: dict[str, str] = {}  # file -> the job that is to make it anew
     for job in jobs_of(suite):
         reason = why_stale(suite, *job)
         files = _files(job)
+        recorded += files["outputs"]
+        if reason is None and job[0] != "download":  # whose inputs are the user's
+            alone = [path for path in files["inputs"] if path.startswith(made) and not _has(recorded, path)]
+            reason = f"nothing records how {alone[0]} was made" if alone else None
         if reason is None:
             makers = [
                 stale_files[file] for file in stale_files if any(_is_within(file, path) for path in files["inputs"])
@@ -79,6 +88,11 @@ def _files(job: tuple[str, str | None]) -> dict[str, list[str]]:
         return {kind: list(record[kind]) for kind in ("inputs", "outputs")}
     except UserError:
         return {"inputs": [], "outputs": []}
+
+
+def _has(recorded: list[str], path: str) -> bool:
+    """Whether a file, or one in a folder, is among those that jobs have recorded; a folder may hold none."""
+    return Path(path).is_dir() or any(_is_within(file, path) for file in recorded)
 
 
 def _is_within(file: str, path: str) -> bool:

@@ -68,7 +68,7 @@ class Run(Execution):
     checkpoint_minutes: float = Field(
         10.0,
         ge=0,
-        le=10_000,
+        le=1440,
         description="minutes of training between two saved states, at most: what a lost node costs",
     )
     ask_above_steps: int = Field(
@@ -85,6 +85,13 @@ class Run(Execution):
         description="steps between two EMA weights kept for the selection of a checkpoint; none: only the last are",
     )
     processes: int = Field(1, ge=1, le=4096, description="processes (GPUs) that share a step")
+
+    @model_validator(mode="before")
+    @classmethod
+    def states_are_saved_by_time(cls, values):
+        if isinstance(values, dict) and "checkpoint_steps" in values:
+            raise ValueError("checkpoint_steps is gone: states are saved every checkpoint_minutes (10); remove it")
+        return values
 
     @model_validator(mode="after")
     def published_from_a_file(self):

@@ -151,6 +151,7 @@ def existing_file(path: str | Path) -> Path:
 def walk(folder: Path, above: tuple[str, ...] = ()) -> Iterator[Path]:
     """All that lies in a folder at any depth, in the order of the names; links are followed.
 
+    Not what is in hidden folders, which are of other programs.
     A UserError at one that leads back to a folder ``above`` it.
     """
     real = os.path.realpath(folder)
@@ -159,7 +160,7 @@ def walk(folder: Path, above: tuple[str, ...] = ()) -> Iterator[Path]:
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         path = folder / entry.name
         yield path
-        if entry.is_dir():
+        if entry.is_dir() and not entry.name.startswith("."):
             yield from walk(path, (*above, real))
 
 

@@ -47,6 +47,8 @@ def _opened(path: Path) -> IO:
     try:
         return open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+", encoding="utf-8")
     except PermissionError:
+        if not path.exists():  # the folder may not be written
+            raise
         return open(path, encoding="utf-8")
 
 

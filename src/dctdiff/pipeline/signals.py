@@ -16,8 +16,14 @@ def stop_on_signals() -> Callable[[], bool]:
     """A function that tells whether one of them has come since."""
     received = []
     for number in STOPPING:
-        signal.signal(number, lambda number, frame: received.append(number))
+        if not _ignored(number):
+            signal.signal(number, lambda number, frame: received.append(number))
     return lambda: bool(received)
+
+
+def _ignored(number: int) -> bool:
+    """As under nohup, which is there to let work go on."""
+    return signal.getsignal(number) == signal.SIG_IGN
 
 
 def pass_on_to_jobs() -> None:
@@ -28,7 +34,8 @@ def pass_on_to_jobs() -> None:
     pipe, from which a thread takes it.
     """
     for number in (signal.SIGHUP, signal.SIGUSR1):
-        signal.signal(number, lambda number, frame: os.kill(os.getpid(), signal.SIGTERM))
+        if not _ignored(number):
+            signal.signal(number, lambda number, frame: os.kill(os.getpid(), signal.SIGTERM))
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)

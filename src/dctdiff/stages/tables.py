@@ -1,6 +1,7 @@
 """Build the tables of the suite as CSV, Markdown and LaTeX."""
 
 from argparse import Namespace
+from collections.abc import Collection
 from pathlib import Path
 
 import pandas as pd
@@ -41,23 +42,25 @@ def read_plan(plan: str, published: str) -> dict:
     return suite | {"published": load_published(published, suite.get("published")).model_dump(exclude_none=True)}
 
 
-def read_folder(folder: str, names: list[str], form: type[Form]) -> dict[str, dict]:
+def read_folder(folder: str, names: list[str], form: type[Form], without: Collection[Path] = ()) -> dict[str, dict]:
     """Name -> JSON of those ``names`` that are there; files of other suites are left alone."""
     paths = {name: Path(folder) / f"{name}.json" for name in names}
-    return {name: read_json(path, form) for name, path in paths.items() if path.exists()}
+    return {name: read_json(path, form) for name, path in paths.items() if path.exists() and path not in without}
 
 
-def read_evaluations(folder: str, plan: dict) -> dict[str, dict[str, dict]]:
+def read_evaluations(folder: str, plan: dict, without: Collection[Path] = ()) -> dict[str, dict[str, dict]]:
     """Kind -> name -> JSON."""
     return {
-        kind: read_folder(f"{folder}/{kind}", list(plan[section]), form) for kind, (section, form) in EVALUATED.items()
+        kind: read_folder(f"{folder}/{kind}", list(plan[section]), form, without)
+        for kind, (section, form) in EVALUATED.items()
     }
 
 
-def read_logs(folder: str, plan: dict) -> dict[str, list[dict]]:
+def read_logs(folder: str, plan: dict, without: Collection[Path] = ()) -> dict[str, list[dict]]:
     """Run -> lines of its log, of those runs that have one."""
     paths = {name: Path(folder) / f"{name}.jsonl" for name in plan["runs"]}
-    return {name: read_json_lines(path, LogLine) for name, path in paths.items() if path.exists()}
+    found = {name: path for name, path in paths.items() if path.exists() and path not in without}
+    return {name: read_json_lines(path, LogLine) for name, path in found.items()}
 
 
 def write_table(folder: Path, name: str, table: pd.DataFrame, caption: str) -> None:
@@ -75,12 +78,14 @@ def remove_others(folder: Path, names: set[str]) -> None:
             path.unlink()
 
 
-def read_results(plan: dict, evaluations: str, statistics: str, logs: str) -> dict[str, dict]:
+def read_results(
+    plan: dict, evaluations: str, statistics: str, logs: str, without: Collection[Path] = ()
+) -> dict[str, dict]:
     """All that tables are built from, of the three folders, as the arguments of ``build_tables``."""
     return {
-        "evaluations": read_evaluations(evaluations, plan),
-        "statistics": read_folder(f"{statistics}/codecs", list(plan["codecs"]), Statistics),
-        "logs": read_logs(logs, plan),
+        "evaluations": read_evaluations(evaluations, plan, without),
+        "statistics": read_folder(f"{statistics}/codecs", list(plan["codecs"]), Statistics, without),
+        "logs": read_logs(logs, plan, without),
     }
 
 

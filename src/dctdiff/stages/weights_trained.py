@@ -21,7 +21,7 @@ from dctdiff.models.identity import run_identity
 from dctdiff.models.state import candidates, state_folder
 from dctdiff.models.training import train
 from dctdiff.models.weights import save_model, write_checkpoints
-from dctdiff.params.forms import Statistics
+from dctdiff.params.forms import Weighing
 from dctdiff.params.jobs import choices
 from dctdiff.params.train import Run
 from dctdiff.pipeline.command import run_stage
@@ -86,7 +86,7 @@ def main(paths: Namespace, run: Run) -> Used:
 
 
 def trained(paths: Namespace, run: Run, states: Path, stop: Callable[[], bool]) -> Used:
-    statistics = read_json(paths.statistics, Statistics)
+    statistics = read_json(paths.statistics, Weighing)
     labels = training_labels(paths.images, run.num_classes)
     class_counts = None if labels is None else tuple(np.bincount(labels).tolist())
     config = model_config(run, statistics, class_counts)
