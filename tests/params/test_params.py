@@ -41,6 +41,11 @@ DATASET = {
              "jpeg_quality": 75, "seed": 1},
 }  # fmt: skip
 MISTAKES = [
+    (
+        f"{RUN}.checkpoint_steps",
+        500,
+        "checkpoint_steps is gone: states are saved every checkpoint_minutes (10); remove",
+    ),
     ("suite.datasets.sources", DATASET, "datasets.sources would share the folder data/sources with what is fetched"),
     (f"{RUN}.lrr", 1, f"{RUN}.lrr is unknown; did you mean lr?"),
     ("suite.datasets.micro32.crop.resolutoin", 1, "resolutoin is unknown; did you mean resolution?"),

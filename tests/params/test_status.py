@@ -10,7 +10,7 @@ import yaml
 
 from dctdiff.params import status
 from dctdiff.params.jobs import STAGES, job_code, jobs_of, words_of
-from dctdiff.params.status import settle_times, why_stale
+from dctdiff.params.status import settle_times, why_stale, whys_stale
 from dctdiff.pipeline.digests import digest
 from dctdiff.pipeline.record import record_path
 from engines import ROOT
@@ -129,6 +129,24 @@ def test_times_are_made_to_agree_with_the_records(job, monkeypatch):
     os.utime(job / "out.zip", (now - 90, now - 90))
     settle_times(edited(nfe=9))  # stale: Snakemake is to see it
     assert (job / "out.zip").stat().st_mtime == pytest.approx(now - 90, abs=0.01)
+
+
+def test_what_is_made_of_stale_or_unrecorded_results_is_stale(job, monkeypatch):
+    sample, evaluate = ("sample", "micro-dct-dpm"), ("evaluate", "micro-dct-dpm")
+    monkeypatch.setattr(status, "jobs_of", lambda suite: [sample, evaluate])
+    (job / "results").mkdir(exist_ok=True)
+    (job / "results/s.zip").write_bytes(b"samples")
+    write(outputs={"results/s.zip": digest("results/s.zip")})
+    made = {
+        "params": words_of(SUITE, *evaluate), "code": job_code(SUITE, *evaluate), "code_that_ran": "c", "commit": None,
+        "date": "d", "host": "h", "inputs": {"results/s.zip": digest("results/s.zip")}, "outputs": {},
+    }  # fmt: skip
+    record_path(*evaluate).parent.mkdir(parents=True)
+    record_path(*evaluate).write_text(json.dumps(made))
+    assert whys_stale(SUITE) == {sample: None, evaluate: None}
+    assert whys_stale(edited(nfe=9)) == {sample: "params", evaluate: "sample micro-dct-dpm is stale"}
+    record_path(*sample).unlink()
+    assert whys_stale(SUITE)[evaluate] == "nothing records how results/s.zip was made"
 
 
 def test_every_rule_has_a_place_in_the_list_of_stages():

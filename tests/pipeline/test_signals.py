@@ -26,3 +26,19 @@ def test_jobs_of_an_engine_are_told_to_stop(number):
     engine.send_signal(number)
     said, _ = engine.communicate(timeout=30)
     assert said == "ended with 75\n" and engine.returncode == 0
+
+
+def test_nohup_is_heard():
+    """A shell that lets work go on after the terminal is gone ignores SIGHUP, and its children do."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        engine = subprocess.Popen([sys.executable, "-c", ENGINE], stdout=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert engine.stdout.readline() == "ready\n"
+    engine.send_signal(signal.SIGHUP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        engine.wait(timeout=1)
+    engine.send_signal(signal.SIGTERM)
+    said, _ = engine.communicate(timeout=30)
+    assert said == "ended with 75\n"
