@@ -1,6 +1,7 @@
 """README and docs: the keys of params.yaml that the code knows, and room for every result shown."""
 
 import json
+import re
 
 from engines import ROOT, load
 
@@ -40,3 +41,10 @@ def test_the_speeds_of_the_readme_are_those_of_the_files():
     readme = (ROOT / "README.md").read_text()
     for name, table in docs.build_tables(docs.read_results(ROOT / "docs/bench")).items():
         assert docs.replaced(readme, f"bench-{name}", table) == readme, "run make bench-docs"
+
+
+def test_every_promise_names_a_test_that_is_there():
+    promises = [line for line in (ROOT / "docs/reliability.md").read_text().splitlines() if line.startswith("| ")][1:]
+    for line in promises[1:]:
+        tests = re.findall(r"`(tests/[^`]+\.py)`", line)
+        assert tests and all((ROOT / test).exists() for test in tests), line
