@@ -24,7 +24,7 @@ def test_jobs_of_an_engine_are_told_to_stop(number):
     engine = subprocess.Popen([sys.executable, "-c", ENGINE], stdout=subprocess.PIPE, text=True)
     assert engine.stdout.readline() == "ready\n"
     engine.send_signal(number)
-    said, _ = engine.communicate(timeout=30)
+    said, _ = engine.communicate(timeout=120)
     assert said == "ended with 75\n" and engine.returncode == 0
 
 
@@ -40,5 +40,5 @@ def test_nohup_is_heard():
     with pytest.raises(subprocess.TimeoutExpired):
         engine.wait(timeout=1)
     engine.send_signal(signal.SIGTERM)
-    said, _ = engine.communicate(timeout=30)
+    said, _ = engine.communicate(timeout=120)
     assert said == "ended with 75\n"

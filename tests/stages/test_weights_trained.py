@@ -34,6 +34,7 @@ SLICE = {
     "seed": 1, "log_steps": 50,
 }  # fmt: skip
 RELEASE = {"file": "x.pth", "resolution": 8, "patch_size": 2}
+SECONDS = 180  # to end in; 30 are promised, of a machine that does nothing else
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def started(folder, name: str, **changes) -> subprocess.Popen:
     """The stage in a process of its own, once it has logged its first line: it trains."""
     words = [sys.executable, *command(name, **changes)[1:]]
     process = subprocess.Popen(words, cwd=folder, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         if any(path.read_text() for path in folder.glob(f"{name}/state/*/log.jsonl")):
             break
@@ -88,7 +89,7 @@ def straight(folder):
 def test_a_signal_saves_the_state_and_the_same_command_goes_on(folder, straight, name):
     process = started(folder, "killed")
     process.send_signal(signal.Signals[name])
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=SECONDS)
     assert process.returncode == 75
     assert "error: stopped after step" in errors and "Traceback" not in errors
     assert not (folder / "killed/last.safetensors").exists()
@@ -101,7 +102,7 @@ def test_two_processes_save_their_state_at_a_signal(folder):
     """Though the next line of the log is far away."""
     process = started(folder, "killed", processes=2, train_steps=100_000, log_steps=20)
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=SECONDS)
     assert process.returncode == 75 and "stopped after step" in errors and "Traceback" not in errors
     assert list(folder.glob("killed/state/*/step-*.pt"))
 
@@ -112,7 +113,7 @@ def test_a_second_process_waits_for_an_orphan_of_the_first(folder):
     said = second.stderr.readline()
     assert f"twice/state is in use by process {orphan.pid} on" in said and "waits for it" in said
     second.send_signal(signal.SIGTERM)
-    assert second.wait(timeout=30) == 75
+    assert second.wait(timeout=SECONDS) == 75
     orphan.kill()
     orphan.communicate()
     assert "waits for it" not in run(folder, *command("twice"))
