@@ -1,9 +1,18 @@
 """What is made once for all tests."""
 
+import signal
+
 import pytest
 from filelock import FileLock
 
 from engines import copy_project, run
+
+
+def pytest_sessionstart():
+    """Under nohup or in the background of a shell signals are ignored, and what tests start would ignore them, too."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
