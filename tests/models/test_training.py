@@ -197,7 +197,7 @@ def test_a_step_moves_the_embeddings_of_its_labels_only(tmp_path):
 def test_a_broken_temporary_state_is_not_taken(straight, tmp_path):
     with pytest.raises(Interrupted):
         trained(tmp_path, stop_after=6)
-    (tmp_path / ".step-000000011.tmp").write_bytes(b"half")
+    (tmp_path / ".state.tmp").write_bytes(b"half")
     assert same_run(trained(tmp_path), straight)
 
 

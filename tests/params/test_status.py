@@ -139,7 +139,8 @@ def test_what_is_made_of_stale_or_unrecorded_results_is_stale(job, monkeypatch):
     write(outputs={"results/s.zip": digest("results/s.zip")})
     made = {
         "params": words_of(SUITE, *evaluate), "code": job_code(SUITE, *evaluate), "code_that_ran": "c", "commit": None,
-        "date": "d", "host": "h", "inputs": {"results/s.zip": digest("results/s.zip")}, "outputs": {},
+        "date": "d", "host": "h", "outputs": {},
+        "inputs": {"results/s.zip": digest("results/s.zip"), "data/micro32/train.npy": None},
     }  # fmt: skip
     record_path(*evaluate).parent.mkdir(parents=True)
     record_path(*evaluate).write_text(json.dumps(made))

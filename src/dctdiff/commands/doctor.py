@@ -48,8 +48,7 @@ def packages() -> Finding:
     others = [f"{name} {found or 'absent'} for {pin}" for name, pin in pins if (found := _version(name)) != pin]
     if not others:
         return Finding("packages", f"{len(pins)} as in {LOCK}", OK)
-    more = f" and {len(others) - N_NAMED} more" if len(others) > N_NAMED else ""
-    return Finding("packages", f"{', '.join(others[:N_NAMED])}{more}; make env installs those of the lock", "differ")
+    return Finding("packages", f"{_some(others)}; make env installs those of the lock", "differ")
 
 
 def _version(name: str) -> str | None:
@@ -65,9 +64,8 @@ def device() -> Finding:
         return Finding("device", f"{n_gpus} x {torch.cuda.get_device_name(0)}, {memory / 2**30:.0f} GiB", OK)
     if shutil.which("nvidia-smi"):
         return Finding("device", "nvidia-smi is here, but PyTorch sees no GPU: its CUDA or the driver is too old", BAD)
-    return Finding(
-        "device", f"no GPU; {device_name(torch.device('cpu'))}, {torch.get_num_threads()} thread per job", OK
-    )
+    cpu, threads = device_name(torch.device("cpu")), torch.get_num_threads()
+    return Finding("device", f"no GPU; {cpu}, threads per job: {threads}", OK)
 
 
 def precisions(suite: Suite) -> Iterator[Finding]:
@@ -132,9 +130,8 @@ def _some(names: list[str]) -> str:
 
 def disk(needed: float) -> Finding:
     free = shutil.disk_usage(".").free
-    return Finding(
-        "disk", f"about {needed / GB:.3g} GB more needed, {free / GB:.3g} GB free", OK if needed < free else BAD
-    )
+    found = f"about {needed / GB:.3g} GB more needed beside what is fetched, {free / GB:.3g} GB free"
+    return Finding("disk", found, OK if needed < free else BAD)
 
 
 def matrix_rate() -> float:
@@ -157,11 +154,10 @@ def times(flops: dict[tuple[str, str], float]) -> list[list[str]]:
     stages: dict[str, list[float]] = {}
     for (stage, _), operations in flops.items():
         stages.setdefault(stage, []).append(operations)
-    rows = [
+    stages["all"] = list(flops.values())
+    return [
         [stage, len(each), _duration(sum(each) / here), _duration(sum(each) / h100)] for stage, each in stages.items()
     ]
-    total = sum(flops.values())
-    return [*rows, ["all", len(flops), _duration(total / here), _duration(total / h100)]]
 
 
 def _duration(seconds: float) -> str:

@@ -5,12 +5,11 @@
 
 from pathlib import Path
 
-from dctdiff.params.published import load_published
 from dctdiff.params.status import label, whys_stale
 from dctdiff.params.suite import planned, read_params, validated
 from dctdiff.pipeline.command import run_command
 from dctdiff.pipeline.record import record_path
-from dctdiff.stages.tables import read_results, write_tables
+from dctdiff.stages.tables import read_results, with_published, write_tables
 
 PARAMS, PUBLISHED, RESULTS, TABLES = "params.yaml", "data/published.yaml", "results", "results/tables"
 SHOWN = {  # stage -> file of its results that tables are built from
@@ -39,7 +38,7 @@ def stale_results(suite: dict) -> dict[Path, str]:
 def main() -> None:
     params = read_params(PARAMS)
     suite = validated(params).suite
-    plan = planned(suite) | {"published": load_published(PUBLISHED, suite.published).model_dump(exclude_none=True)}
+    plan = with_published(planned(suite), PUBLISHED)
     stale = stale_results(params["suite"])
     folders = (f"{RESULTS}/evaluations", f"{RESULTS}/statistics", f"{RESULTS}/training")
     write_tables(Path(TABLES), plan, read_results(plan, *folders, without=stale))

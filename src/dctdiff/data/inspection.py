@@ -4,7 +4,7 @@ import io
 
 from PIL import Image, UnidentifiedImageError
 
-from dctdiff.data.archive import BROKEN_IMAGE, FORMATS, IMAGE_MODES, IMAGE_SUFFIXES
+from dctdiff.data.archive import BROKEN_IMAGE, FORMATS, IMAGE_MODES
 
 # Suffixes of images that are refused rather than left out.
 OTHER_SUFFIXES = (
@@ -22,13 +22,6 @@ START_BYTES = 12
 ORIENTATION = 0x0112  # of EXIF
 TURNED = range(2, 9)  # 1 is upright; other values, such as the 0 of some cameras, say nothing
 PNG_DEPTH = 24  # place of the bits per value in a PNG
-
-
-def kind_by_name(name: str) -> str | None:
-    """ "image", "other image", or None if the name is of no image."""
-    if name.lower().endswith(IMAGE_SUFFIXES):
-        return "image"
-    return "other image" if name.lower().endswith(OTHER_SUFFIXES) else None
 
 
 def kind_by_start(start: bytes) -> str | None:

@@ -21,7 +21,7 @@ from typing import BinaryIO
 
 from dctdiff.data.archive import IMAGE_SUFFIXES, raise_of_system
 from dctdiff.data.batches import BATCHES, batch_order, decode_batch, jpeg_entries
-from dctdiff.data.inspection import START_BYTES, kind_by_name, kind_by_start, problem
+from dctdiff.data.inspection import OTHER_SUFFIXES, START_BYTES, kind_by_start, problem
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import walk, writing
 from dctdiff.pipeline.progress import progress
@@ -87,11 +87,9 @@ def check(place: Path, digests: dict[str, str | None], shown: str | None = None,
         if not place.is_file():  # to read it would wait without end
             raise UserError(f"{shown} is a device, a pipe or a socket, but an archive or a folder is expected")
         _check_kind(place, shown, remedy)
-    if not place.is_dir() and not any(digests.values()):
-        said = (
-            "nothing but the number of images checks this archive; to notice damage, write into params.yaml its SHA-256"
-        )
-        print(f"{shown}: {said} {_file_digest(place, 'sha256')}", file=sys.stderr)
+        if not any(digests.values()):
+            said = "only the number of images checks this archive; to notice damage, write into params.yaml its SHA-256"
+            print(f"{shown}: {said} {_file_digest(place, 'sha256')}", file=sys.stderr)
     for algorithm, digest in digests.items():
         if digest is None:
             continue
@@ -366,7 +364,7 @@ def _add(
 
 def _problem_of_other_file(name: str, opener: Callable[[str], BinaryIO]) -> str | None:
     """What looks like an image is not left out."""
-    if kind_by_name(name):
+    if name.lower().endswith(OTHER_SUFFIXES):
         return "is an image, but not JPEG or PNG"
     kind = _kind_by_content(name, opener)
     return f"is {kind} by its content, but not by its name" if kind else None

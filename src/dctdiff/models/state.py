@@ -199,7 +199,7 @@ def save_state(folder: Path, state: dict, kept_states: int) -> None:
     """
     name = f"step-{state['progress']['step']:09d}"
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{name}.tmp"
+    temporary = folder / ".state.tmp"  # a killed process leaves one at most: a run has one owner
     with writing(temporary), open(temporary, "wb") as file:  # given a path, torch hides why a write failed
         torch.save(state, file)
         file.flush()
@@ -223,7 +223,7 @@ def load_state(folder: Path, run: Run, device: torch.device, quiet: bool = False
         if _is_whole(path):
             return torch.load(path, map_location=device, weights_only=True)
         if not quiet:
-            print(f"{path} is damaged, and is passed over; the run goes on from an earlier state", file=sys.stderr)
+            print(f"{path} is damaged, and is passed over", file=sys.stderr)
     if paths and _step(paths[-1]) > run.ask_above_steps:
         raise UserError(
             f"{folder} keeps no state that is whole: {_step(paths[-1])} steps are damaged; put a copy of one back, or "

@@ -67,10 +67,9 @@ def whys_stale(suite: dict) -> dict[tuple[str, str | None], str | None]:
             alone = [path for path in files["inputs"] if path.startswith(made) and not _has(recorded, path)]
             reason = f"nothing records how {alone[0]} was made" if alone else None
         if reason is None:
-            makers = [
-                stale_files[file] for file in stale_files if any(_is_within(file, path) for path in files["inputs"])
-            ]
-            reason = f"{makers[0]} is stale" if makers else None
+            makers = (job for file, job in stale_files.items() for path in files["inputs"] if _is_within(file, path))
+            maker = next(makers, None)
+            reason = maker and f"{maker} is stale"
         if reason is not None:
             stale_files |= dict.fromkeys(files["outputs"], label(*job))
         reasons[job] = reason
@@ -82,10 +81,10 @@ def label(stage: str, name: str | None) -> str:
 
 
 def _files(job: tuple[str, str | None]) -> dict[str, list[str]]:
-    """Inputs and outputs of a job by its record; none if there is no whole one."""
+    """Inputs and outputs that were there, of a job by its record; none if there is no whole one."""
     try:
         record = read_json(record_path(*job), Record)
-        return {kind: list(record[kind]) for kind in ("inputs", "outputs")}
+        return {kind: [file for file, sha256 in record[kind].items() if sha256] for kind in ("inputs", "outputs")}
     except UserError:
         return {"inputs": [], "outputs": []}
 

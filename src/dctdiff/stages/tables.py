@@ -37,9 +37,12 @@ FORMATS = (".csv", ".md", ".tex")
 
 
 def read_plan(plan: str, published: str) -> dict:
+    return with_published(read_json(plan, Plan), published)
+
+
+def with_published(plan: dict, published: str) -> dict:
     """The plan with the published numbers of its group in the place of the group's name."""
-    suite = read_json(plan, Plan)
-    return suite | {"published": load_published(published, suite.get("published")).model_dump(exclude_none=True)}
+    return plan | {"published": load_published(published, plan.get("published")).model_dump(exclude_none=True)}
 
 
 def read_folder(folder: str, names: list[str], form: type[Form], without: Collection[Path] = ()) -> dict[str, dict]:
