@@ -136,6 +136,9 @@ def test_checkpoints_stand_at_their_steps_and_at_the_time_they_took():
     assert by_time.axes[0].get_xlabel() == "hours of training"
     assert texts(by_time) == ["logged, NFE 50"]
     for figure in (by_steps, by_time):
+        axes = figure.axes[0]
+        assert axes.get_xlim()[0] == axes.get_ylim()[0] == 0
+        assert axes.get_xlim()[1] > axes.lines[0].get_xdata().max() and axes.get_ylim()[1] > 9.0
         assert figure.axes[0].lines[0].get_ydata().tolist() == [9.0, 4.0]
         assert all_inside(figure)
 

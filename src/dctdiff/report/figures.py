@@ -115,7 +115,7 @@ def distance_against_training(selections: dict[str, dict]) -> Figure:
     """Distance of each kept checkpoint of each run against its steps."""
     figure, axes = _one_panel(len(selections))
     _plot_checkpoints(axes, selections, {name: _steps(selection) for name, selection in selections.items()})
-    axes.set(xlabel="steps", xlim=(0, None), ylim=(0, None))
+    axes.set_xlabel("steps")
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     if selections:
         figure.legend(loc="outside right upper", fontsize="small", frameon=False)
@@ -129,18 +129,22 @@ def distance_against_time(selections: dict[str, dict], logs: dict[str, list[dict
     seconds = {name: _seconds_at(_steps(selection), logs[name]) for name, selection in logged.items()}
     unit, seconds_per_unit = _time_unit(max((values[-1] for values in seconds.values()), default=0.0))
     _plot_checkpoints(axes, logged, {name: values / seconds_per_unit for name, values in seconds.items()})
-    axes.set(xlabel=f"{unit} of training", xlim=(0, None), ylim=(0, None))
+    axes.set_xlabel(f"{unit} of training")
     if logged:
         figure.legend(loc="outside right upper", fontsize="small", frameon=False)
     return figure
 
 
 def _plot_checkpoints(axes: Axes, selections: dict[str, dict], places: dict) -> None:
+    """Distances at the ``places`` of each run's checkpoints; both axes begin at 0, and no point stands on the frame."""
     for (name, selection), (style, colour) in zip(selections.items(), _line_styles(), strict=False):
         values = [candidate["value"] for candidate in selection["candidates"]]
         shown = {"marker": "o", "markerfacecolor": "white", "color": colour}
         axes.plot(places[name], values, style, label=f"{name}, NFE {selection['nfe']}", **shown)
         axes.set_ylabel(f"{selection['protocol']['metric']}, n = {selection['n_images']}")
+    axes.update_datalim([(0, 0)])
+    axes.autoscale_view()
+    axes.set(xlim=(0, None), ylim=(0, None))
 
 
 def _steps(selection: dict) -> list[int]:

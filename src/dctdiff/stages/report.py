@@ -98,12 +98,12 @@ def main(paths: Namespace, params: Report) -> Used:
         published_tables=list(plan["published"].get("distances", {})),
         distances={d: save(distance_against_nfe(plan, evaluations, d), f"distance-{d}") for d in plan["datasets"]},
         losses=save(loss_curves(logs, params.smoothing), "loss"),
-        progress=[
-            save(distance_against_training(several), "distance-training"),
-            save(distance_against_time(several, logs), "distance-time"),
-        ]
+        progress={
+            "steps": save(distance_against_training(several), "distance-training"),
+            "time": save(distance_against_time(several, logs), "distance-time"),
+        }
         if several
-        else [],
+        else {},
         trained={name: lines[-1] for name, lines in logs.items() if lines[-1]["loss"] is not None},
         distributions={
             name: save(coefficient_distributions(name, s), f"coefficients-{name}") for name, s in statistics.items()
