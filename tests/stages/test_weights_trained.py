@@ -156,7 +156,7 @@ def test_a_killed_process_owns_nothing(folder, straight):
 
 
 def test_checkpoints_of_a_conditional_run_and_of_the_same_run_lowered(folder):
-    options = {"num_classes": 2, "candidate_steps": 4, "checkpoint_minutes": 0}
+    options = {"num_classes": 2, "candidate_steps": 4, "checkpoint_minutes": 0, "kept_states": 6}
     run(folder, *command("r", train_steps=9, **options))
     checkpoints = folder / "r/checkpoints"
     steps = [4, 8, 9]
