@@ -163,7 +163,7 @@ def test_a_pixel_codec_has_no_coefficients(tmp_path, monkeypatch):
     [
         (STATISTICS | {"resolution": 32}, "", "has images of 16 pixels, but s.json is of 32"),
         (STATISTICS, "--times 0.5 0.1", "in rising order"),
-        (STATISTICS, "--times 0", "should be greater than 0"),
+        (STATISTICS, "--times 0", "--times.0 is '0', but should be more than 0.0"),
         (STATISTICS, "--n_images 9", "a.zip holds 8 images, but n_images is 9"),
     ],
 )

@@ -85,7 +85,7 @@ def test_what_is_whole_is_read_as_it_is_and_nothing_else(tmp_path, form):
         (forms.Truncation, ["m_star"], 7, "m_star is 7, which the curve does not have"),
         (forms.Spectrum, ["luma", "noise"], [], "luma is not of 1 times"),
         (forms.Spectrum, ["luma", "clean"], [1], "luma is not of 2 frequencies"),
-        (forms.Spectrum, ["dct", "channels", "y", "power"], [], "dct.channels.y.entropy is not of 1 coefficients"),
+        (forms.Spectrum, ["dct", "channels", "y", "power"], [], "dct.channels.y is not of 1 coefficients"),
         (forms.Question, ["trained_otherwise"], "../elsewhere", "trained_otherwise is a path"),
     ],
 )
