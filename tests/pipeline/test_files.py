@@ -67,7 +67,7 @@ def test_safetensors_and_torch_say_which_file_could_not_be_written(tmp_path):
     said = subprocess.run([sys.executable, "-c", FULL], cwd=tmp_path, capture_output=True, text=True, check=True).stderr
     lines = said.splitlines()
     assert len(lines) == 2
-    for line, name in zip(lines, ("model.safetensors", ".step-000000007.tmp"), strict=True):
+    for line, name in zip(lines, ("model.safetensors", ".state.tmp"), strict=True):
         assert line.startswith(f"error: {name}: File too large; ")
 
 
