@@ -23,6 +23,7 @@ from PIL import Image
 from pydantic import BaseModel
 
 from dctdiff.bench.tables import build_tables, read_results
+from dctdiff.params.machine import Machine
 from dctdiff.params.published import PublishedNumbers
 from dctdiff.params.suite import Suite
 from dctdiff.pipeline.errors import UserError
@@ -90,6 +91,12 @@ def published_table() -> str:
     """One row per key of a group of data/published.yaml."""
     rows = ["| key | type | default | meaning |", "| :-- | :-- | :-- | :-- |"]
     return "\n".join(rows + key_rows(PublishedNumbers, "<group>."))
+
+
+def machine_table() -> str:
+    """One row per key of workflow/machine.yaml."""
+    rows = ["| key | type | default | meaning |", "| :-- | :-- | :-- | :-- |"]
+    return "\n".join(rows + key_rows(Machine, ""))
 
 
 BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below", "multiple_of": "a multiple of"}
@@ -208,7 +215,7 @@ def training_minutes(results: Path) -> str:
     plan = read_json(results / "plan.json")
     return "\n".join(
         f"- `{name}`: {log[-1]['step']:,} steps in {log[-1]['seconds'] / 60:.1f} minutes, compilation included, "
-        f"{log[-1]['precision']} on {plan['runs'][name].get('processes', 1)} x {log[-1]['device']}"
+        f"{log[-1]['precision']} on {log[-1].get('processes', 1)} x {log[-1]['device']}"
         for name, log in read_logs(str(results / "training"), plan).items()
     )
 
@@ -251,7 +258,7 @@ def main() -> None:
     if "--bench" in sys.argv:
         return copy_benchmarks()
     generated = {
-        "docs/params.md": {"keys": keys_table(), "published": published_table()},
+        "docs/params.md": {"keys": keys_table(), "published": published_table(), "machine": machine_table()},
         "docs/rooms.md": {"crossings": crossings()},
         "README.md": {"rooms": rooms_table()},
     }

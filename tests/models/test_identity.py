@@ -88,7 +88,7 @@ def called_by_training(folder: Path, space: str) -> set[str]:
 
 LOOP = {f"models.{name}" for name in (
     "training.train", "training.Progress.add", "training.Progress.mean_loss", "training.Progress.end_line",
-    "training.Progress.go_on_with", "training.check_processes", "training.any_process", "training.check_finite",
+    "training.Progress.go_on_with", "training.any_process", "training.check_finite",
     "training.log_line", "identity.training_code", "state.load_state", "state.save_state", "state.candidate_path",
     "state.latest_step", "state.states_in", "state._step", "step.Learner.state",
     "weights.save_model", "weights._digest", "weights.checkpoint_name", "config.ModelConfig.to_json",
@@ -148,7 +148,7 @@ SHAPING = {
     "candidate_steps": 100, "num_classes": 3, "prediction": "velocity",
 }  # fmt: skip
 UNSHAPING = {
-    "train_steps": 9, "checkpoint_minutes": 9.0, "processes": 2, "release": RELEASE, "weights": "trained",
+    "train_steps": 9, "checkpoint_minutes": 9.0, "release": RELEASE, "weights": "trained",
     "attention": "math", "compile": "never", "gradient_checkpointing": True, "accumulation_steps": 2,
     "ask_above_steps": 7, "kept_states": 3, "log_steps": 7, "dataset": "e",
     "codec": "f",

@@ -67,7 +67,7 @@ def test_what_is_of_now_is_current(job):
 
 def test_what_differs_is_named(job):
     assert why(edited(nfe=9)) == "params"
-    assert why(edited(processes=2)) == "params"
+    assert why(edited(log_steps=7)) == "params"
     write(code="0" * 64)
     assert why() == "code"
     write()

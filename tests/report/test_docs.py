@@ -11,6 +11,7 @@ def test_the_table_of_keys_is_current():
     text = (ROOT / "docs/params.md").read_text()
     assert docs.replaced(text, "keys", docs.keys_table()) == text, "run make docs"
     assert docs.replaced(text, "published", docs.published_table()) == text, "run make docs"
+    assert docs.replaced(text, "machine", docs.machine_table()) == text, "run make docs"
 
 
 def test_the_readme_has_a_place_for_every_table_it_shows():
@@ -25,9 +26,9 @@ def test_the_readme_has_a_place_for_every_table_it_shows():
 
 def test_training_times_are_those_of_the_last_line_of_each_log(tmp_path):
     (tmp_path / "training").mkdir()
-    (tmp_path / "plan.json").write_text(json.dumps({"runs": {"b": {}, "a": {"processes": 2}}}))
-    line = {"images": 9, "loss": 0.1, "precision": "bf16", "device": "GPU"}
-    for name, seconds in (("a", 90), ("b", 600)):
+    (tmp_path / "plan.json").write_text(json.dumps({"runs": {"b": {}, "a": {}}}))
+    for name, seconds, processes in (("a", 90, 2), ("b", 600, 1)):
+        line = {"images": 9, "loss": 0.1, "precision": "bf16", "device": "GPU", "processes": processes}
         lines = [line | {"step": step, "seconds": seconds * step / 2000} for step in (1000, 2000)]
         (tmp_path / f"training/{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert load("docs").training_minutes(tmp_path).splitlines() == [

@@ -31,7 +31,9 @@ def sampled(folder, config, processes=1, **changes):
     network = config.network()
     network.initialise(torch.Generator().manual_seed(0))
     save_model(folder / "last.safetensors", network.state_dict(), config)
-    flags = [word for key, value in {**CELL, **changes, "processes": processes}.items() for word in (f"--{key}", value)]
+    flags = [word for key, value in {**CELL, **changes}.items() for word in (f"--{key}", value)]
+    (folder / "workflow").mkdir(exist_ok=True)
+    (folder / "workflow/machine.yaml").write_text(f"processes_per_cell: {processes}\n")
     run(
         folder, "python", "-m", "dctdiff.stages.sample", "--weights", "last.safetensors", *map(str, flags),
         "--out_samples", f"{processes}.zip", "--out_grid", f"{processes}.png",

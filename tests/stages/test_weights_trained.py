@@ -79,6 +79,12 @@ def started(folder, name: str, **changes) -> subprocess.Popen:
     return process
 
 
+def share(folder, name: str, processes: int) -> None:
+    """Let so many processes share a run."""
+    (folder / "workflow").mkdir(exist_ok=True)
+    (folder / "workflow/machine.yaml").write_text(f"runs: {{{name}: {processes}}}\n")
+
+
 @pytest.fixture
 def straight(folder):
     run(folder, *command("straight"))
@@ -100,7 +106,8 @@ def test_a_signal_saves_the_state_and_the_same_command_goes_on(folder, straight,
 
 def test_two_processes_save_their_state_at_a_signal(folder):
     """Though the next line of the log is far away."""
-    process = started(folder, "killed", processes=2, train_steps=100_000, log_steps=20)
+    share(folder, "killed", 2)
+    process = started(folder, "killed", train_steps=100_000, log_steps=20)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=SECONDS)
     assert process.returncode == 75 and "stopped after step" in errors and "Traceback" not in errors
@@ -141,10 +148,25 @@ def test_the_environment_does_not_change_the_weights(folder, straight, name):
     assert (folder / "r/last.safetensors").read_bytes() == straight
 
 
-def test_a_launcher_of_too_many_is_an_error(folder):
-    launcher = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "29999"}
-    output = run(folder, *command("r"), fails=True, **launcher)
-    assert output == "error: processes is 1, but a launcher has started 2; start the stage without it\n"
+def test_processes_that_cannot_share_a_step_evenly_are_an_error(folder):
+    share(folder, "r", 3)
+    output = run(folder, *command("r"), fails=True)
+    expected = "batch_size 4 is not divisible by 3 processes; correct workflow/machine.yaml or params.yaml"
+    assert output == f"error: {expected}\n"
+
+
+def test_a_run_moves_from_one_process_to_two_and_back(folder):
+    """Each time it goes on from its state; only the rounding of sums differs."""
+    run(folder, *command("straight", train_steps=30, log_steps=10))
+    for processes, train_steps in ((1, 10), (2, 20), (1, 30)):
+        share(folder, "moved", processes)
+        output = run(folder, *command("moved", train_steps=train_steps, log_steps=10))
+        assert train_steps == 10 or f" {train_steps - 10}/{train_steps} " in output  # of the progress
+    lines = [json.loads(line) for line in (folder / "moved/log.jsonl").read_text().splitlines()]
+    assert [(line["step"], line["processes"]) for line in lines] == [(10, 1), (20, 2), (30, 1)]
+    straight, moved = load_file(folder / "straight/last.safetensors"), load_file(folder / "moved/last.safetensors")
+    assert all(torch.allclose(straight[name], moved[name], atol=1e-4) for name in straight)
+    assert len(list(folder.glob("moved/state/*/identity.json"))) == 1
 
 
 def test_a_killed_process_owns_nothing(folder, straight):
@@ -204,11 +226,12 @@ def test_published_weights_need_a_release():
 def test_two_processes_train_like_one(folder, accumulation_steps):
     """Each process adds its parts up before the processes add up theirs."""
     run(folder, *command("one", train_steps=20))
-    two = command("two", train_steps=20, processes=2, accumulation_steps=accumulation_steps)
+    share(folder, "two", 2)
+    two = command("two", train_steps=20, accumulation_steps=accumulation_steps)
     run(folder, *two, "--out_record", "two/record.json")
     record = json.loads((folder / "two/record.json").read_text())  # of the job, not of each process
     assert record["code_that_ran"] == code_behind("dctdiff.stages.weights_trained.main", choices("dct"))
-    assert {"--processes", "2", "--seed"} <= set(record["params"]) and set(record["outputs"]) == {
+    assert "--seed" in record["params"] and set(record["outputs"]) == {
         "two/last.safetensors", "two/checkpoints", "two/log.jsonl"
     }  # fmt: skip
     # Without candidates the last step is the only checkpoint.

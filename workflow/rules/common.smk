@@ -7,11 +7,13 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from dctdiff.pipeline.code import check_beside
+from dctdiff.pipeline.environment import forget_step
 from dctdiff.pipeline.errors import UserError, mendable
 from dctdiff.pipeline.kept import read_kept
 from dctdiff.pipeline.lock import forget_dead_snakemakes
 from dctdiff.pipeline.signals import pass_on_to_jobs
 from dctdiff.params.jobs import words_of
+from dctdiff.params.machine import check_machine, read_machine
 from dctdiff.params.status import settle_times, why_stale
 from dctdiff.params.published import load_published
 from dctdiff.params.suite import (
@@ -27,11 +29,14 @@ PUBLISHED_FILE = "data/published.yaml"
 try:
     if workflow.is_main_process:
         ALIVE = forget_dead_snakemakes()
-        pass_on_to_jobs()
+        forget_step()
+    pass_on_to_jobs()
     check_beside(Path.cwd())
     read_kept()
     params = read_params("params.yaml")
     suite = validated(params).suite
+    MACHINE = read_machine()
+    check_machine(MACHINE, suite, params["suites"])
     PUBLISHED = load_published(PUBLISHED_FILE, suite.published)
     check_published(suite, PUBLISHED, PUBLISHED_FILE)
 except (UserError, OSError) as error:

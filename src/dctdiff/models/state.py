@@ -219,9 +219,10 @@ def load_state(folder: Path, run: Run, device: torch.device, quiet: bool = False
     A UserError rather than a new start if more than ``ask_above_steps`` are damaged and nothing else is kept.
     """
     paths = [path for path in states_in(folder) if _step(path) <= run.train_steps]
+    where = "cpu" if device.type == "cpu" else device  # that of several processes is "cpu:0", which torch.load refuses
     for path in reversed(paths):
         if _is_whole(path):
-            return torch.load(path, map_location=device, weights_only=True)
+            return torch.load(path, map_location=where, weights_only=True)
         if not quiet:
             print(f"{path} is damaged, and is passed over", file=sys.stderr)
     if paths and _step(paths[-1]) > run.ask_above_steps:

@@ -78,7 +78,6 @@ def train(
     """Returns the EMA weights after ``run.train_steps`` and the lines of the log."""
     accelerator = accelerator_of(run)
     device, writes = accelerator.device, accelerator.is_main_process
-    check_processes(run, accelerator.num_processes)
     if len(images) < run.batch_size:
         raise UserError(f"batch_size is {run.batch_size}, but there are only {len(images)} images; lower it")
     saved = load_state(state_folder, run, device, quiet=not writes)
@@ -110,7 +109,7 @@ def train(
 
             if at_line:
                 bar.set_postfix_str(f"loss {state.mean_loss():.4f}", refresh=False)
-                state.end_line(log_line(run, state, device))
+                state.end_line(log_line(run, state, accelerator))
                 if writes:
                     with open(state_folder / "log.jsonl", "a", encoding="utf-8") as file:
                         file.write(state.log[-1])
@@ -127,12 +126,7 @@ def train(
     accelerator.wait_for_everyone()
     accelerator.free_memory()
     accelerator.end_training()
-    return learner.ema, [*state.log, *([log_line(run, state, device)] if state.n_losses else [])]
-
-
-def check_processes(run: Run, found: int) -> None:
-    if found != run.processes:
-        raise UserError(f"processes is {run.processes}, but {found} were launched; launch as many")
+    return learner.ema, [*state.log, *([log_line(run, state, accelerator)] if state.n_losses else [])]
 
 
 def any_process(accelerator: Accelerator, stop: Callable[[], bool], meeting: bool) -> bool:
@@ -152,7 +146,7 @@ def check_finite(step: int, folder: Path, *tensors: torch.Tensor) -> None:
     raise UserError(f"the loss is not finite at step {step}; {last}; lower lr or use another mixed_precision")
 
 
-def log_line(run: Run, state: Progress, device: torch.device) -> str:
+def log_line(run: Run, state: Progress, accelerator: Accelerator) -> str:
     """JSON of the mean loss since the last line that fell on a multiple of log_steps."""
     line = {
         "step": state.step,
@@ -160,9 +154,9 @@ def log_line(run: Run, state: Progress, device: torch.device) -> str:
         "loss": state.mean_loss(),
         "lr": learning_rate(run, state.step - 1),
         "seconds": round(state.seconds, 3),
-        "precision": precision(run, device),
-        "device": device_name(device),
-        "processes": run.processes,
+        "precision": precision(run, accelerator.device),
+        "device": device_name(accelerator.device),
+        "processes": accelerator.num_processes,
         "code": state.code[:SHOWN_DIGITS],
         **({"continued": state.continued} if state.continued else {}),
     }

@@ -23,3 +23,10 @@ class Execution(Slice):
 
 # What a record of results leaves out.
 ROUNDING_ONLY = frozenset({"attention", "compile"})
+
+
+def without_processes(values):
+    """Tell those who come from an earlier version where it went. Of a validator that runs before all others."""
+    if isinstance(values, dict) and "processes" in values:
+        raise ValueError("processes is gone: workflow/machine.yaml says where jobs run; remove it")
+    return values

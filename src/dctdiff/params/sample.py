@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from dctdiff.params.execution import Execution
+from dctdiff.params.execution import Execution, without_processes
 from dctdiff.pipeline.slice import Count, Name, Seed
 
 
@@ -22,10 +22,8 @@ class Cell(Execution):
     batch_size: Count = Field(description="images per network call; does not change them")
     jpeg_quality: int = Field(ge=1, le=95, description="JPEG quality of the generated images")
     seed: Seed = Field(description="seed of the noise and of the labels")
-    processes: int = Field(1, ge=1, le=4096, description="processes (GPUs) that share the images")
 
-    @model_validator(mode="after")
-    def each_process_has_an_image(self):
-        if self.processes > self.n_images:
-            raise ValueError(f"processes is {self.processes}, but there are only {self.n_images} images to share")
-        return self
+    @model_validator(mode="before")
+    @classmethod
+    def removed_keys(cls, values):
+        return without_processes(values)

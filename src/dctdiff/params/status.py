@@ -99,7 +99,7 @@ def _is_within(file: str, path: str) -> bool:
 
 
 def _by_flag(words: list[str]) -> dict[str, list[str]]:
-    """Flag -> its values: the order of the keys in params.yaml says nothing."""
+    """Flag -> its values: the order of the keys in params.yaml says nothing, nor on how many processes a job ran."""
     found: dict[str, list[str]] = {}
     values: list[str] = []
     for word in words:
@@ -107,6 +107,7 @@ def _by_flag(words: list[str]) -> dict[str, list[str]]:
             values = found[word] = []
         else:
             values.append(word)
+    found.pop("--processes", None)  # which stood among the params of earlier versions
     return found
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from dctdiff.params.execution import ROUNDING_ONLY, Execution
+from dctdiff.params.execution import ROUNDING_ONLY, Execution, without_processes
 from dctdiff.params.release import Release
 from dctdiff.pipeline.slice import Count, Name, Seed
 
@@ -12,7 +12,7 @@ from dctdiff.pipeline.slice import Count, Name, Seed
 # state when they change. Everything else is part of the identity of the state, candidate_steps
 # too: a state holds the candidates of its own past.
 NOT_IN_IDENTITY = ROUNDING_ONLY | {
-    "train_steps", "checkpoint_minutes", "processes", "gradient_checkpointing", "accumulation_steps",
+    "train_steps", "checkpoint_minutes", "gradient_checkpointing", "accumulation_steps",
     "weights", "release", "ask_above_steps", "kept_states",
     "log_steps", "dataset", "codec",
 }  # fmt: skip
@@ -84,14 +84,13 @@ class Run(Execution):
         None,
         description="steps between two EMA weights kept for the selection of a checkpoint; none: only the last are",
     )
-    processes: int = Field(1, ge=1, le=4096, description="processes (GPUs) that share a step")
 
     @model_validator(mode="before")
     @classmethod
-    def states_are_saved_by_time(cls, values):
+    def removed_keys(cls, values):
         if isinstance(values, dict) and "checkpoint_steps" in values:
             raise ValueError("checkpoint_steps is gone: states are saved every checkpoint_minutes (10); remove it")
-        return values
+        return without_processes(values)
 
     @model_validator(mode="after")
     def published_from_a_file(self):
@@ -119,11 +118,8 @@ class Run(Execution):
     def divisible(self):
         if self.embed_dim % self.num_heads:
             raise ValueError(f"embed_dim {self.embed_dim} is not divisible by num_heads {self.num_heads}")
-        if self.batch_size % self.processes:
-            raise ValueError(f"batch_size {self.batch_size} is not divisible by processes {self.processes}")
-        if self.batch_size // self.processes % self.accumulation_steps:
+        if self.batch_size % self.accumulation_steps:
             raise ValueError(
-                f"batch_size {self.batch_size} on {self.processes} processes is not divisible by accumulation_steps "
-                f"{self.accumulation_steps}"
+                f"batch_size {self.batch_size} is not divisible by accumulation_steps {self.accumulation_steps}"
             )
         return self

@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 
 from dctdiff.pipeline.code import check_beside, code_behind
 from dctdiff.pipeline.digests import digests
-from dctdiff.pipeline.environment import ignore_strangers, process_rank
+from dctdiff.pipeline.environment import check_alone, ignore_strangers, process_rank
 from dctdiff.pipeline.errors import ERROR_FILE, UserError, mendable
 from dctdiff.pipeline.record import Used, check_whole, write_record
 from dctdiff.pipeline.slice import explain, without_none
@@ -113,13 +113,21 @@ def _is_nullable(annotation) -> bool:
 
 
 def run_stage(
-    main: Callable[..., Used | None], paths: dict[str, str], slice_type: type[BaseModel] | None = None
+    main: Callable[..., Used | None],
+    paths: dict[str, str],
+    slice_type: type[BaseModel] | None = None,
+    shared: bool = False,
 ) -> None:
-    """Run ``main(paths[, params])`` on the command line, and leave the record of the job (``--out_record``)."""
+    """Run ``main(paths[, params])`` on the command line, and leave the record of the job (``--out_record``).
+
+    ``shared``: several processes share the work of this stage.
+    """
 
     def run() -> None:
         started = time.monotonic()
         ignore_strangers()
+        if not shared:
+            check_alone()
         check_beside(Path.cwd())
         spec = main.__globals__
         command = parse_command(spec["__doc__"], paths, slice_type)

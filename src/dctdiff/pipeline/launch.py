@@ -1,25 +1,44 @@
-"""Several processes for one stage: the stage starts itself again through torchrun."""
+"""Several processes for one stage: the stage starts itself again through torchrun, on each of its nodes."""
 
 import logging
 import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from dctdiff.pipeline.environment import check_launched, is_launched
+from dctdiff.pipeline.environment import Step, is_launched, step
 from dctdiff.pipeline.errors import ERROR_FILE, Interrupted, UserError
 from dctdiff.pipeline.signals import STOPPING
 
 
 def relaunch_with(processes: int, module: str) -> None:
-    """Run ``processes`` of ``module`` on this machine and end with them, unless launched already.
+    """Run ``processes`` of ``module`` and end with them, or return in each of them.
 
-    Inside another launcher (torchrun, accelerate launch, a cluster's) it must have started as many.
+    Those of a launcher (torchrun, accelerate launch) go on as they are. So do the tasks of a step of Slurm if there
+    are as many; if there is one on each node, each starts its share. Otherwise all run on this machine.
     What a user can mend is said once, not by each process and again by torchrun.
     """
-    if processes == 1 or is_launched():
-        check_launched(processes)
+    if is_launched():
         return
+    task = step()
+    if task is None:
+        if processes > 1:
+            _run(processes, ["--standalone"], processes, module)
+    elif task.n_tasks == processes:
+        os.environ |= _launcher(task)
+    elif task.n_tasks == task.n_nodes and processes % task.n_nodes == 0:
+        meeting = [f"--node-rank={task.node}", f"--master-addr={_head(task)}", f"--master-port={task.port}"]
+        _run(processes // task.n_nodes, [f"--nnodes={task.n_nodes}", *meeting], processes, module)
+    else:
+        raise UserError(
+            f"srun has started {task.n_tasks} tasks on {task.n_nodes} nodes, but this job has {processes} processes "
+            f"(workflow/machine.yaml); use --ntasks={processes}, or one task on each node"
+        )
+
+
+def _run(local_processes: int, meeting: list[str], processes: int, module: str) -> None:
+    """Start the processes of this node and end as they do; ``meeting``: where those of all nodes meet."""
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import parse_args, run
@@ -29,7 +48,7 @@ def relaunch_with(processes: int, module: str) -> None:
     torchrun_log.propagate = False
     # torchrun hands these on to its processes, as it does others by itself.
     os.environ.setdefault("TORCHELASTIC_SIGNALS_TO_HANDLE", ",".join(number.name for number in STOPPING))
-    launcher = ["--standalone", "--nproc-per-node", str(processes), "--module"]
+    launcher = [*meeting, "--nproc-per-node", str(local_processes), "--module"]
     with tempfile.TemporaryDirectory() as folder:
         errors = Path(folder) / "errors"
         os.environ[ERROR_FILE] = str(errors)
@@ -47,3 +66,32 @@ def relaunch_with(processes: int, module: str) -> None:
             del os.environ[ERROR_FILE]  # it was for the processes started here
         said = errors.read_text(encoding="utf-8").splitlines() if errors.exists() else []
     raise kind(said[0] if said else message)
+
+
+def _launcher(task: Step) -> dict[str, str]:
+    """What a launcher would tell this task."""
+    # Slurm may show each task its own GPU only, which is then the first that the task sees.
+    one_gpu = len(os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")) == 1
+    return {
+        "WORLD_SIZE": str(task.n_tasks),
+        "RANK": str(task.rank),
+        "LOCAL_RANK": "0" if one_gpu and "CUDA_VISIBLE_DEVICES" in os.environ else str(task.local_rank),
+        "MASTER_ADDR": _head(task),
+        "MASTER_PORT": str(task.port),
+    }
+
+
+def _head(task: Step) -> str:
+    """The address of the first node, as Slurm itself reaches it."""
+    if task.n_nodes == 1:
+        return "localhost"
+    try:
+        first = _scontrol("show", "hostnames", task.nodes).split()[0]
+        words = _scontrol("--oneliner", "show", "node", first).split()
+        return next((word.partition("=")[2] for word in words if word.startswith("NodeAddr=")), first)
+    except (OSError, subprocess.CalledProcessError, IndexError):
+        raise UserError(f"the first of the nodes {task.nodes} has no address: scontrol does not say it here") from None
+
+
+def _scontrol(*words: str) -> str:
+    return subprocess.run(["scontrol", *words], capture_output=True, text=True, check=True).stdout

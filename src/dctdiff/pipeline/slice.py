@@ -50,6 +50,7 @@ Text = Annotated[str, AfterValidator(checked_text)]  # titles, paths and address
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Images = Annotated[int, Field(ge=1, le=10**8)]
 Pixels = Annotated[int, Field(ge=1, le=2**14)]
+Processes = Annotated[int, Field(ge=1, le=4096)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 

@@ -18,6 +18,7 @@ from dctdiff.models.sampling import image_labels, sample_images
 from dctdiff.models.weights import load_model
 from dctdiff.params.execution import ROUNDING_ONLY
 from dctdiff.params.jobs import choices
+from dctdiff.params.machine import read_machine
 from dctdiff.params.sample import Cell
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
@@ -75,16 +76,16 @@ def joined(parts: list[Path]) -> Iterator[tuple[str, bytes]]:
 
 
 def main(paths: Namespace, cell: Cell) -> Used | None:
-    relaunch_with(cell.processes, MODULE)
+    relaunch_with(read_machine().of_cell(Path(paths.out_samples).stem), MODULE)
     state = PartialState(cpu=not torch.cuda.is_available())
-    if state.num_processes != cell.processes:
-        raise UserError(f"processes is {cell.processes}, but {state.num_processes} were launched")
+    if state.num_processes > cell.n_images:
+        raise UserError(f"there are only {cell.n_images} images for {state.num_processes} processes; start fewer")
     network, config = load_model(paths.weights, state.device)
     model = dataclasses.asdict(config) | {"num_classes": config.num_classes}
     del model["class_counts"]  # long, and the names tell the labels
     record = {
         "stage": "sample",
-        **cell.model_dump(exclude=ROUNDING_ONLY | {"batch_size", "processes"}),
+        **cell.model_dump(exclude=ROUNDING_ONLY | {"batch_size"}),
         "precision": precision(cell, state.device),
         "model": model,
         "parameters": sum(weight.numel() for weight in network.parameters()),
@@ -111,4 +112,4 @@ def main(paths: Namespace, cell: Cell) -> Used | None:
 
 
 if __name__ == "__main__":
-    run_stage(main, PATHS, Cell)
+    run_stage(main, PATHS, Cell, shared=True)

@@ -23,10 +23,11 @@ from dctdiff.models.training import train
 from dctdiff.models.weights import save_model, write_checkpoints
 from dctdiff.params.forms import Weighing
 from dctdiff.params.jobs import choices
+from dctdiff.params.machine import MACHINE, read_machine, uneven_shares
 from dctdiff.params.train import Run
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.digests import digest
-from dctdiff.pipeline.environment import is_first_process, process_rank
+from dctdiff.pipeline.environment import is_first_process, n_processes, process_rank
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import read_json, write_text
 from dctdiff.pipeline.launch import relaunch_with
@@ -81,8 +82,15 @@ def main(paths: Namespace, run: Run) -> Used:
     stop = stop_on_signals()
     states = Path(paths.out_weights).parent / "state"
     with only_owner(states, stop) if is_first_process() else contextlib.nullcontext():
-        relaunch_with(run.processes, MODULE)
+        relaunch_with(read_machine().of_run(Path(paths.out_weights).parent.name), MODULE)
+        check_shares(run)
         return trained(paths, run, states, stop)
+
+
+def check_shares(run: Run) -> None:
+    """A UserError if the processes that were launched cannot share a step evenly."""
+    for problem in uneven_shares(run, n_processes()):
+        raise UserError(f"{problem}; correct {MACHINE} or params.yaml")
 
 
 def trained(paths: Namespace, run: Run, states: Path, stop: Callable[[], bool]) -> Used:
@@ -105,4 +113,4 @@ def trained(paths: Namespace, run: Run, states: Path, stop: Callable[[], bool]) 
 
 
 if __name__ == "__main__":
-    run_stage(main, PATHS, Run)
+    run_stage(main, PATHS, Run, shared=True)
