@@ -16,6 +16,15 @@ include: "workflow/rules/results.smk"
 report: "workflow/report/workflow.rst"
 
 
+# Under a scheduler these run where Snakemake does: they need the net, or seconds.
+localrules:
+    all,
+    plan,
+    download,
+    tables,
+    report,
+
+
 rule all:
     default_target: True
     input:

@@ -4,10 +4,9 @@ import json
 
 import pytest
 
-from dctdiff.commands.doctor import H100_FLOP_S
 from dctdiff.models.config import config_of
 from dctdiff.models.cost import forward_flops, parameters
-from dctdiff.models.forecast import REACHED, disk_bytes, network_flops
+from dctdiff.models.forecast import H100_FLOP_S, REACHED, disk_bytes, network_flops
 from dctdiff.params.suite import planned, read_params, validated
 from engines import ROOT
 

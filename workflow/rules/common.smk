@@ -6,7 +6,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from dctdiff.pipeline.code import check_beside
+from dctdiff.pipeline.code import check_beside, code_behind
 from dctdiff.pipeline.environment import forget_step
 from dctdiff.pipeline.errors import UserError, mendable
 from dctdiff.pipeline.kept import read_kept
@@ -14,11 +14,13 @@ from dctdiff.pipeline.lock import forget_dead_snakemakes
 from dctdiff.pipeline.signals import pass_on_to_jobs
 from dctdiff.params.jobs import words_of
 from dctdiff.params.machine import check_machine, read_machine
+from dctdiff.params.resources import KEYS, cached_needs, snakemake_resources
 from dctdiff.params.status import settle_times, why_stale
 from dctdiff.params.published import load_published
 from dctdiff.params.suite import (
     check_published,
     dct_spectra,
+    planned,
     read_params,
     table_names,
     validated,
@@ -94,6 +96,42 @@ def stale(stage):
         return [MARKER] if why_stale(SUITE, stage, *wildcards) else []
 
     return marker
+
+
+def compute_needs():
+    from dctdiff.models.needs import (
+        needs_of,
+    )  # not at the top, since it imports PyTorch
+
+    return needs_of(planned(suite), suite.extractor.model_dump(), MACHINE)
+
+
+NEEDS = cached_needs(
+    [
+        planned(suite),
+        suite.extractor.model_dump(),
+        MACHINE.model_dump(),
+        code_behind("dctdiff.models.needs.needs_of"),
+    ],
+    compute_needs,
+)
+
+
+def resources(stage):
+    """What a scheduler is asked for: name of each resource -> function of the job and its attempt."""
+
+    def of(key):
+        def evaluate(wildcards, attempt):
+            return snakemake_resources(NEEDS[stage, *wildcards], attempt)[key]
+
+        return evaluate
+
+    return {key: of(key) for key in KEYS}
+
+
+def launcher(wildcards, resources):
+    """Params function: what starts a job on several nodes; nothing on one."""
+    return f"{resources.mpi} " if "mpi" in resources.keys() else ""
 
 
 def section(name, wildcard):

@@ -35,6 +35,8 @@ rule crop:
         grid="results/grids/datasets/{dataset}.png",
         record="results/records/crop/{dataset}.json",
     priority: 10
+    resources:
+        **resources("crop"),
     params:
         arguments=arguments("crop"),
     shell:
@@ -51,6 +53,8 @@ rule pack:
         pixels="data/{dataset}/train.npy",
         record="results/records/pack/{dataset}.json",
     priority: 10
+    resources:
+        **resources("pack"),
     shell:
         "python -m dctdiff.stages.pack --images {input.images} --out_pixels {output.pixels}"
         " --out_record {output.record}"
@@ -64,6 +68,8 @@ rule statistics:
         statistics="results/statistics/codecs/{codec}.json",
         record="results/records/statistics/{codec}.json",
     priority: 10
+    resources:
+        **resources("statistics"),
     params:
         arguments=arguments("statistics"),
     shell:
@@ -80,6 +86,8 @@ rule spectrum:
     output:
         spectrum="results/statistics/spectra/{spectrum}.json",
         record="results/records/spectrum/{spectrum}.json",
+    resources:
+        **resources("spectrum"),
     params:
         arguments=arguments("spectrum"),
     shell:
@@ -95,6 +103,8 @@ rule reference:
     output:
         reference="data/{dataset}/reference.npz",
         record="results/records/reference/{dataset}.json",
+    resources:
+        **resources("reference"),
     params:
         arguments=arguments("reference"),
     shell:

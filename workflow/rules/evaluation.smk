@@ -10,6 +10,8 @@ rule round_trip:
     output:
         images="results/round_trip/{codec}.zip",
         record="results/records/round_trip/{codec}.json",
+    resources:
+        **resources("round_trip"),
     params:
         arguments=arguments("round_trip"),
     shell:
@@ -26,6 +28,8 @@ rule evaluate_heldout:
     output:
         evaluation="results/evaluations/heldout/{dataset}.json",
         record="results/records/evaluate_heldout/{dataset}.json",
+    resources:
+        **resources("evaluate_heldout"),
     params:
         arguments=arguments("evaluate_heldout"),
     shell:
@@ -42,6 +46,8 @@ use rule evaluate_heldout as evaluate_round_trip with:
     output:
         evaluation="results/evaluations/round_trip/{codec}.json",
         record="results/records/evaluate_round_trip/{codec}.json",
+    resources:
+        **resources("evaluate_round_trip"),
 
 
 use rule evaluate_heldout as evaluate with:
@@ -52,6 +58,9 @@ use rule evaluate_heldout as evaluate with:
     output:
         evaluation="results/evaluations/cells/{cell}.json",
         record="results/records/evaluate/{cell}.json",
+    resources:
+        **resources("evaluate"),
+        serial=1,
 
 
 rule truncation:
@@ -62,6 +71,8 @@ rule truncation:
         truncation="results/evaluations/truncations/{truncation}.json",
         grid="results/grids/truncations/{truncation}.png",
         record="results/records/truncation/{truncation}.json",
+    resources:
+        **resources("truncation"),
     params:
         arguments=arguments("truncation"),
     shell:
@@ -78,6 +89,8 @@ rule upsampling:
         upsampling="results/evaluations/upsamplings/{upsampling}.json",
         grid="results/grids/upsamplings/{upsampling}.png",
         record="results/records/upsampling/{upsampling}.json",
+    resources:
+        **resources("upsampling"),
     params:
         arguments=arguments("upsampling"),
     shell:

@@ -14,14 +14,17 @@ rule weights:
         log=update("results/training/{run}.jsonl"),
         record=update("results/records/weights/{run}.json"),
     priority: 10
+    resources:
+        **resources("weights"),
     params:
         module=weights_module,
         images=run_images,
         pixels=run_pixels,
         statistics=run_statistics,
         arguments=arguments("weights"),
+        launcher=launcher,
     shell:
-        "python -m dctdiff.stages.{params.module} --images {params.images} --pixels {params.pixels}"
+        "{params.launcher}python -m dctdiff.stages.{params.module} --images {params.images} --pixels {params.pixels}"
         " --statistics {params.statistics} {params.arguments} --out_weights {output.weights} --out_checkpoints {output.checkpoints}"
         " --out_log {output.log}"
         " --out_record {output.record}"
@@ -37,6 +40,8 @@ rule select:
         selection="results/evaluations/selections/{run}.json",
         record="results/records/select/{run}.json",
     priority: 10
+    resources:
+        **resources("select"),
     params:
         arguments=arguments("select"),
     shell:
@@ -54,9 +59,13 @@ rule sample:
         samples="results/samples/{cell}.zip",
         grid="results/grids/cells/{cell}.png",
         record="results/records/sample/{cell}.json",
+    resources:
+        **resources("sample"),
+        serial=1,
     params:
         arguments=arguments("sample"),
+        launcher=launcher,
     shell:
-        "python -m dctdiff.stages.sample --weights {input.weights} {params.arguments}"
+        "{params.launcher}python -m dctdiff.stages.sample --weights {input.weights} {params.arguments}"
         " --out_samples {output.samples} --out_grid {output.grid}"
         " --out_record {output.record}"

@@ -17,7 +17,7 @@ from tabulate import tabulate
 
 from dctdiff.data.archive import count_images
 from dctdiff.metrics.features import weights_file
-from dctdiff.models.forecast import REACHED, disk_bytes, network_flops
+from dctdiff.models.forecast import H100_FLOP_S, REACHED, disk_bytes, network_flops
 from dctdiff.params.download import Download
 from dctdiff.params.status import whys_stale
 from dctdiff.params.suite import Suite, planned, read_params, validated
@@ -29,7 +29,6 @@ from dctdiff.stages.download import sources
 
 OK, LATER, BAD = "ok", "later", "MISSING"
 LOCK = Path("requirements.lock")
-H100_FLOP_S = 781e12  # of a large matrix product (docs/bench/ceilings.json)
 GB = 1e9
 MATRIX_SIDE = {"cuda": 8192, "cpu": 1024}
 REPEATS = 5

@@ -12,6 +12,7 @@ INCEPTION_GMACS, EFFICIENTNET_LITE0_GMACS = 5.7, 0.41
 BACKWARD = 3  # operations of a training step per operation of its forward
 # Of the rate of a large matrix product that training and sampling reached: on an H100 docs/bench, on a CPU the demo.
 REACHED = {"cuda": 0.45, "cpu": 0.35}
+H100_FLOP_S = 781e12  # of a large matrix product (docs/bench/ceilings.json)
 FLOAT_BYTES = 4
 N_TRAIN = (("crop", "n_train"), ("download", "n_train"), ("reference", "n_images"))  # where their number may stand
 COPIES = 4  # of the parameters in a state: weights, their average and two moments
@@ -52,10 +53,8 @@ def disk_bytes(plan: dict) -> dict[tuple[str, str], float]:
     found: dict[tuple[str, str], float] = {}
     pixels = {name: dataset["crop"]["resolution"] ** 2 for name, dataset in plan["datasets"].items()}
     for name, dataset in plan["datasets"].items():
-        numbers = [dataset[part].get(key) for part, key in N_TRAIN]
-        n_train = max(filter(None, numbers), default=0)
-        found["crop", name] = n_train * pixels[name] * JPEG_BYTES_PER_PIXEL
-        found["pack", name] = n_train * pixels[name] * 3
+        found["crop", name] = n_train(dataset) * pixels[name] * JPEG_BYTES_PER_PIXEL
+        found["pack", name] = n_train(dataset) * pixels[name] * 3
     for name, run in plan["runs"].items():
         weights = FLOAT_BYTES * parameters(config_of(plan, name))
         states = COPIES * run["kept_states"] if run["weights"] == "trained" else 0
@@ -63,6 +62,11 @@ def disk_bytes(plan: dict) -> dict[tuple[str, str], float]:
     for name, cell in plan["cells"].items():
         found["sample", name] = cell["n_images"] * pixels[cell["reference"]] * JPEG_BYTES_PER_PIXEL
     return found
+
+
+def n_train(dataset: dict) -> int:
+    """Training images, as far as params.yaml says how many."""
+    return max(filter(None, (dataset[part].get(key) for part, key in N_TRAIN)), default=0)
 
 
 def n_heldout(dataset: dict) -> int:

@@ -28,11 +28,12 @@ from dctdiff.params.train import Run
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.digests import digest
 from dctdiff.pipeline.environment import is_first_process, n_processes, process_rank
-from dctdiff.pipeline.errors import UserError
+from dctdiff.pipeline.errors import Interrupted, UserError
 from dctdiff.pipeline.files import read_json, write_text
 from dctdiff.pipeline.launch import relaunch_with
 from dctdiff.pipeline.lock import only_owner
 from dctdiff.pipeline.record import Used
+from dctdiff.pipeline.requeue import TIME_IS_NEARLY_OVER, queue_again
 from dctdiff.pipeline.signals import stop_on_signals
 from dctdiff.spaces.zigzag import zigzag
 
@@ -93,7 +94,7 @@ def check_shares(run: Run) -> None:
         raise UserError(f"{problem}; correct {MACHINE} or params.yaml")
 
 
-def trained(paths: Namespace, run: Run, states: Path, stop: Callable[[], bool]) -> Used:
+def trained(paths: Namespace, run: Run, states: Path, stop: Callable[[], int]) -> Used:
     statistics = read_json(paths.statistics, Weighing)
     labels = training_labels(paths.images, run.num_classes)
     class_counts = None if labels is None else tuple(np.bincount(labels).tolist())
@@ -103,7 +104,12 @@ def trained(paths: Namespace, run: Run, states: Path, stop: Callable[[], bool]) 
     identity = run_identity(run, config, weights, trained_on(paths.pixels, labels), read_record(paths.images))
     folder = state_folder(states, identity, run.train_steps, run.ask_above_steps)
 
-    ema, log = train(run, config, weights, images, labels, folder, stop)
+    try:
+        ema, log = train(run, config, weights, images, labels, folder, stop)
+    except Interrupted:
+        if process_rank() == 0 and stop() == TIME_IS_NEARLY_OVER:
+            queue_again()
+        raise
     if process_rank() == 0:
         checkpoints = candidates(run, folder) | {run.train_steps: Path(paths.out_weights)}
         save_model(paths.out_weights, ema, config)
