@@ -60,7 +60,6 @@ use rule evaluate_heldout as evaluate with:
         record="results/records/evaluate/{cell}.json",
     resources:
         **resources("evaluate"),
-        serial=1,
 
 
 rule truncation:

@@ -61,7 +61,6 @@ rule sample:
         record="results/records/sample/{cell}.json",
     resources:
         **resources("sample"),
-        serial=1,
     params:
         arguments=arguments("sample"),
         launcher=launcher,
