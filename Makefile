@@ -3,6 +3,7 @@
 # make env         only the environment, in .venv, from requirements.lock
 # make status      say of each job whether its results are of the params, code and inputs of now
 # make doctor      look whether this machine can run the suite: data, disk, GPUs, weights, time; one table
+# make plan        say what is to be run, and its GPU hours and disk, before it is sent to a cluster
 # make commit      let DVC take over what Snakemake has made; Snakemake takes over DVC's work by itself
 # make keep        keep results of code that was edited since, e.g. WHY="an error message" STAGES="sample evaluate"
 # make continue    let runs that ask go on from a state that other code has trained; RUN=<run> for one of them
@@ -17,7 +18,7 @@
 PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-.PHONY: reproduce test env status doctor commit keep continue anew tables docs bench bench-docs lock lint
+.PHONY: reproduce test env status doctor plan commit keep continue anew tables docs bench bench-docs lock lint
 
 reproduce: env
 	snakemake --cores $(CORES)
@@ -46,6 +47,9 @@ status: env
 
 doctor: env
 	@python -m dctdiff.commands.doctor
+
+plan: env
+	@python -m dctdiff.commands.plan
 
 commit: env
 	snakemake --cores 1 --dry-run 2>&1 | grep -q "Nothing to be done" || { echo "error: Snakemake's outputs are not up to date; run make reproduce first"; exit 1; }
