@@ -91,19 +91,15 @@ def main() -> None:
         print("Nothing is to be run: all results are those of now.")
         return
     hours = gpu_hours(plan, needs, machine, rates)
-    print(
-        tabulate(
-            by_stage(needs, hours), ["jobs of", "jobs", "GPU hours", "GB"], colalign=("left", "right", "right", "right")
-        )
-    )
+    print(tabulate(by_stage(needs, hours), ["jobs of", "jobs", "GPU hours", "GB"], colalign=("left", *3 * ["right"])))
     rows = list(trainings(needs, hours, machine, rates))
     if rows:
         headers = ["training", "processes", "hours on the clock", "jobs in turn", "forecast"]
-        print(f"\n{tabulate(rows, headers, colalign=('left', 'right', 'right', 'right', 'left'))}")
+        print("", tabulate(rows, headers, colalign=("left", *3 * ["right"], "left")), sep="\n")
     print(
-        f"\nGPU hours are of GPUs of {machine.speed:g} H100 (speed in workflow/machine.yaml). Not counted: downloads and "
-        "CPU work, starts, waiting in a queue, what several GPUs lose to each other, states that are lost, fp16 instead of "
-        "bf16."
+        f"\nGPU hours are of GPUs of {machine.speed:g} H100 (speed in workflow/machine.yaml). Not counted: downloads",
+        "and CPU work, starts, waiting in a queue, what several GPUs lose to each other, lost work, fp16 for bf16.",
+        sep="\n",
     )
 
 

@@ -1,5 +1,6 @@
 """What a model costs: parameters and multiply-accumulates, without making its weights."""
 
+import functools
 import math
 
 import torch
@@ -8,11 +9,13 @@ from torch import nn
 from dctdiff.models.config import ModelConfig
 
 
+@functools.cache  # plans ask for the same few networks again and again
 def parameters(config: ModelConfig) -> int:
     """Number of trained values."""
     return sum(weight.numel() for weight in _meta_network(config).parameters())
 
 
+@functools.cache
 def gmacs(config: ModelConfig) -> float:
     """Multiply-accumulates of one forward of one image in 1e9: the paper's "GFLOPs" (protocol point 40).
 
