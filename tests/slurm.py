@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -142,13 +143,16 @@ class Slurm:
 
 
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[Slurm]:
+def running() -> Iterator[Slurm]:
+    folder = Path(tempfile.mkdtemp(prefix="slurm-"))
+    folder.chmod(0o755)  # munged wants a folder that all may enter, which those of pytest are not
     slurm = Slurm(folder)
     try:
         slurm.start()
         yield slurm
     finally:
         slurm.stop()
+        shutil.rmtree(folder)
 
 
 def wait_until(condition, seconds: float = SECONDS) -> None:
