@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dctdiff.pipeline.environment import Step, is_launched, step
 from dctdiff.pipeline.errors import ERROR_FILE, Interrupted, UserError
-from dctdiff.pipeline.signals import STOPPING
+from dctdiff.pipeline.signals import heard
 
 
 def relaunch_with(processes: int, module: str) -> None:
@@ -46,9 +46,9 @@ def _run(local_processes: int, meeting: list[str], processes: int, module: str) 
     torchrun_log = logging.getLogger("torch.distributed.elastic")
     torchrun_log.addHandler(logging.NullHandler())
     torchrun_log.propagate = False
-    # torchrun hands these on to its processes, as it does others by itself.
-    os.environ.setdefault("TORCHELASTIC_SIGNALS_TO_HANDLE", ",".join(number.name for number in STOPPING))
-    launcher = [*meeting, "--nproc-per-node", str(local_processes), "--module"]
+    # torchrun hands these on to its processes, and by itself not all of them.
+    signals = ",".join(number.name for number in heard())
+    launcher = [*meeting, f"--signals-to-handle={signals}", f"--nproc-per-node={local_processes}", "--module"]
     with tempfile.TemporaryDirectory() as folder:
         errors = Path(folder) / "errors"
         os.environ[ERROR_FILE] = str(errors)

@@ -15,10 +15,13 @@ STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 def stop_on_signals() -> Callable[[], int]:
     """A function that tells which of them has come first since, 0 for none."""
     received = []
-    for number in STOPPING:
-        if not _ignored(number):
-            signal.signal(number, lambda number, frame: received.append(number))
+    for number in heard():
+        signal.signal(number, lambda number, frame: received.append(number))
     return lambda: received[0] if received else 0
+
+
+def heard() -> list[signal.Signals]:
+    return [number for number in STOPPING if not _ignored(number)]
 
 
 def _ignored(number: int) -> bool:
