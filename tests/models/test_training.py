@@ -236,6 +236,29 @@ def test_states_are_saved_by_time_whatever_the_steps(straight, tmp_path, monkeyp
     assert same(weights, straight[0])
 
 
+def test_nothing_is_written_after_another_process_has_taken_the_folder_over(tmp_path):
+    """At a step with a line, a candidate and a state."""
+    run, asked, left = RUN.model_copy(update={"candidate_steps": 2}), [], {}
+
+    def files():
+        return {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    def stop():
+        asked.append(True)
+        if len(asked) == 8:
+            left.update(files())
+        return len(asked) == 9
+
+    def check_owner():
+        if left:
+            raise UserError("was taken over")
+
+    with pytest.raises(UserError, match="was taken over"):
+        train(run, CONFIG, WEIGHTS, IMAGES, None, tmp_path, stop, check_owner)
+    assert len(asked) == 8 and files() == left
+    assert {path.name for path in left} > {"log.jsonl", "000000006.safetensors"} and states_in(tmp_path)
+
+
 def test_so_many_states_are_kept(tmp_path):
     trained(tmp_path, RUN.model_copy(update={"kept_states": 3}))
     assert [path.name[:14] for path in states_in(tmp_path)] == [f"step-{step:09d}" for step in (10, 11, 12)]

@@ -5,6 +5,7 @@ It says when a step is made, logged and saved. What a step computes is in ``dctd
 
 import contextlib
 import dataclasses
+import functools
 import json
 import time
 from collections.abc import Callable
@@ -23,13 +24,13 @@ from dctdiff.models.state import candidate_path, latest_step, load_state, save_s
 from dctdiff.models.step import Learner, accelerator_of
 from dctdiff.models.weights import save_model
 from dctdiff.params.train import Run
+from dctdiff.pipeline.agreement import Meetings, first_does
 from dctdiff.pipeline.code import digest_of
 from dctdiff.pipeline.errors import Interrupted, UserError
 from dctdiff.pipeline.files import write_text
 from dctdiff.pipeline.hardware import device_name
 from dctdiff.pipeline.progress import progress
 
-MEETING_STEPS = 10  # between two times at which several processes agree whether to stop
 SHOWN_DIGITS = 12  # of the digest of the code
 
 
@@ -74,6 +75,7 @@ def train(
     labels: np.ndarray | None,  # (N,) int64 if the model is conditional
     state_folder: Path,  # holds the latest state, the candidates and a copy of the log
     stop: Callable[[], bool],  # asked after each step
+    check_owner: Callable[[], None] = lambda: None,  # raises if nothing more may be written to the state folder
 ) -> tuple[dict[str, torch.Tensor], list[str]]:
     """Returns the EMA weights after ``run.train_steps`` and the lines of the log."""
     accelerator = accelerator_of(run)
@@ -85,12 +87,26 @@ def train(
     state = Progress(**saved["progress"]) if saved else Progress(torch.zeros((), device=device))
     state.go_on_with(digest_of(training_code(config)))
     if writes:
+        check_owner()
         write_text(state_folder / "log.jsonl", "".join(state.log))  # to follow a run; the state counts
+
+    def write(line: bool, candidate: bool, checkpoint: bool) -> None:
+        """What is new after a step."""
+        check_owner()
+        if line:
+            with open(state_folder / "log.jsonl", "a", encoding="utf-8") as file:
+                file.write(state.log[-1])
+        # The candidate first, so that a state has all candidates up to its step.
+        if candidate:
+            save_model(candidate_path(state_folder, state.step), learner.ema, config)
+        if checkpoint:
+            save_state(state_folder, {**learner.state(), "progress": vars(state)}, run.kept_states)
 
     loaded = loaded_batches(run, learner.local, state.step, images, labels, pinned=device.type == "cuda")
     bar = progress("train", run.train_steps, "steps", initial=state.step)
     bar.disable = not writes
     with contextlib.closing(loaded), contextlib.closing(bar):
+        meetings = Meetings(state.step, stop)
         started = saved_at = time.monotonic()
         while state.step < run.train_steps:
             state.add(learner.step(state.step, *next(loaded)))
@@ -98,7 +114,7 @@ def train(
             at_line = state.step % run.log_steps == 0
             at_candidate = bool(run.candidate_steps) and state.step % run.candidate_steps == 0
             finished = state.step == run.train_steps
-            stopping = any_process(accelerator, stop, state.step % MEETING_STEPS == 0)
+            stopping = meetings.stopping(state.step)
             due = time.monotonic() - saved_at >= 60 * run.checkpoint_minutes
             at_checkpoint = due or finished or stopping
             if at_line or at_candidate or at_checkpoint:
@@ -110,16 +126,13 @@ def train(
             if at_line:
                 bar.set_postfix_str(f"loss {state.mean_loss():.4f}", refresh=False)
                 state.end_line(log_line(run, state, accelerator))
-                if writes:
-                    with open(state_folder / "log.jsonl", "a", encoding="utf-8") as file:
-                        file.write(state.log[-1])
-            # The candidate first, so that a state has all candidates up to its step.
-            if at_candidate and writes:
-                save_model(candidate_path(state_folder, state.step), learner.ema, config)
             if at_checkpoint:
                 saved_at = time.monotonic()
-                if writes:
-                    save_state(state_folder, {**learner.state(), "progress": vars(state)}, run.kept_states)
+            new = (at_line, at_candidate, at_checkpoint)
+            if finished or stopping:
+                first_does(functools.partial(write, *new))  # a launcher ends all soon after one has ended
+            elif writes and any(new):
+                write(*new)
             if stopping and not finished:
                 accelerator.end_training()
                 raise Interrupted(f"stopped after step {state.step}; the same command goes on from there")
@@ -127,15 +140,6 @@ def train(
     accelerator.free_memory()
     accelerator.end_training()
     return learner.ema, [*state.log, *([log_line(run, state, accelerator)] if state.n_losses else [])]
-
-
-def any_process(accelerator: Accelerator, stop: Callable[[], bool], meeting: bool) -> bool:
-    """Whether to stop. Several processes must agree, which they do at each ``meeting``."""
-    if accelerator.num_processes == 1:
-        return stop()
-    if not meeting:
-        return False
-    return accelerator.reduce(torch.tensor(float(stop()), device=accelerator.device)).item() > 0
 
 
 def check_finite(step: int, folder: Path, *tensors: torch.Tensor) -> None:
