@@ -18,17 +18,19 @@ from dctdiff.models.state import save_state
 from dctdiff.models.weights import save_model, write_checkpoints
 from dctdiff.pipeline.digests import digest
 from dctdiff.pipeline.files import write_json
-from dctdiff.pipeline.lock import forget_dead_snakemakes, only_owner
+from dctdiff.pipeline.lock import forget_dead_snakemakes
+from dctdiff.pipeline.owner import owned
 
 GROUP = 40000
 CONFIG = ModelConfig(space="pixel", resolution=4, patch_size=2, embed_dim=4, depth=2, num_heads=1, snr_scale=1.0)
 
 def locks():
-    with only_owner(Path("run/state"), lambda: True):
-        forget_dead_snakemakes().close()
+    forget_dead_snakemakes().close()
     assert digest("large.npy", anew=True)
 
 def results():
+    with owned(Path("run/state"), lambda: True) as owner:
+        owner.check()
     write_json("results/a.json", {"by": os.getuid()})
     save_state(Path("run/state/0123"), {"progress": {"step": 7}, "x": torch.zeros(3)}, 1)
     save_model("run/a.safetensors", {"x": torch.zeros(3)}, CONFIG)

@@ -1,6 +1,7 @@
 """The training stage as a process: killed, resumed, on two processes, and what its fingerprint covers."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -17,8 +18,11 @@ from dctdiff.models.config import model_config
 from dctdiff.models.weights import load_model
 from dctdiff.params.jobs import choices
 from dctdiff.params.train import Run
+from dctdiff.pipeline import owner
 from dctdiff.pipeline.code import code_behind
 from dctdiff.pipeline.errors import UserError
+from dctdiff.pipeline.files import read_json, write_json
+from dctdiff.pipeline.owner import Owner
 from dctdiff.stages import weights_trained
 from dctdiff.stages.weights_trained import token_weights, training_labels
 from engines import call, run
@@ -104,14 +108,84 @@ def test_a_signal_saves_the_state_and_the_same_command_goes_on(folder, straight,
     assert (folder / "killed/last.safetensors").read_bytes() == straight
 
 
-def test_two_processes_save_their_state_at_a_signal(folder):
-    """Though the next line of the log is far away."""
-    share(folder, "killed", 2)
-    process = started(folder, "killed", train_steps=100_000, log_steps=20)
-    process.send_signal(signal.SIGTERM)
+SLOW = """
+'The stage, with steps of a second and little patience with another owner.'
+import time
+from dctdiff.models.step import Learner
+from dctdiff.pipeline import owner
+from dctdiff.pipeline.command import run_stage
+from dctdiff.stages import weights_trained
+
+def slow_step(*arguments, step=Learner.step):
+    time.sleep(1)
+    return step(*arguments)
+
+Learner.step, owner.SILENCE_SECONDS, weights_trained.MODULE = slow_step, 2.0, "slow"
+if __name__ == "__main__":
+    run_stage(weights_trained.main, weights_trained.PATHS, weights_trained.Run, shared=True)
+"""
+
+
+def slow(folder, *launcher: str, **changes) -> subprocess.Popen:
+    """The stage on two processes, of which none will log a line."""
+    share(folder, "r", 2)
+    (folder / "slow.py").write_text(SLOW)
+    words = [*launcher, "-m", "slow", *command("r", train_steps=100_000, log_steps=100_000)[3:]]
+    return subprocess.Popen([sys.executable, *words], cwd=folder, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1", "SIGHUP"])
+def test_two_processes_save_their_state_at_a_signal(folder, name):
+    """However long a step takes, and though the next line of the log is far away."""
+    process = slow(folder)
+    deadline = time.monotonic() + SECONDS
+    while not list(folder.glob("r/state/*/log.jsonl")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(2)  # some steps
+    process.send_signal(signal.Signals[name])
     _, errors = process.communicate(timeout=SECONDS)
-    assert process.returncode == 75 and "stopped after step" in errors and "Traceback" not in errors
-    assert list(folder.glob("killed/state/*/step-*.pt"))
+    assert process.returncode == 75 and errors.count("error: ") == 1 and "Traceback" not in errors
+    assert re.search(r"^error: stopped after step \d; the same command goes on from there$", errors, re.MULTILINE)
+    assert list(folder.glob("r/state/*/step-*.pt")) and read_json(folder / "r/state/owner.json")["released"]
+
+
+@pytest.mark.parametrize("launcher", [(), ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")])
+def test_an_owner_on_another_machine_ends_all_processes(folder, monkeypatch, launcher):
+    """Whether the stage has started them or torchrun."""
+    monkeypatch.setattr(owner, "BEAT_SECONDS", 0.2)
+    (folder / "r/state").mkdir(parents=True)
+    other = Owner(folder / "r/state")
+    other.name = other.name.model_copy(update={"boot": "of another machine"})
+    with other.beating():
+        process = slow(folder, *launcher)
+        _, errors = process.communicate(timeout=SECONDS)
+    said = [line for line in errors.splitlines() if line.startswith("error: ")]
+    assert process.returncode == 1 and len(said) == 1 and "which is alive; wait until it ends, or kill" in said[0]
+    assert {path.name for path in (folder / "r/state").iterdir()} == {"lock", "owner.json"}
+
+
+def test_a_training_that_was_taken_over_stops_and_writes_no_output(folder, monkeypatch):
+    """Though the next time that it writes is far away."""
+    monkeypatch.setattr(owner, "BEAT_SECONDS", 0.05)
+
+    def train(*arguments):
+        stop, check_owner = arguments[-2:]
+        check_owner()
+        other = Owner(folder / "r/state")
+        write_json(folder / "r/state/owner.json", other.name.model_dump())
+        deadline = time.monotonic() + SECONDS
+        while not stop() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert stop()
+        return {}, []
+
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(weights_trained, "train", train)
+    monkeypatch.setattr(weights_trained, "stop_on_signals", lambda: lambda: 0)
+    monkeypatch.setattr(sys, "argv", ["stage", *command("r")[3:]])
+    with pytest.raises(UserError, match="r/state was taken over by process"):
+        call(weights_trained)
+    assert [path.name for path in (folder / "r").iterdir()] == ["state"]
 
 
 def test_a_second_process_waits_for_an_orphan_of_the_first(folder):

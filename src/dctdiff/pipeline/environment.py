@@ -3,7 +3,7 @@
 import os
 from typing import NamedTuple
 
-from dctdiff.pipeline.errors import ERROR_FILE, UserError
+from dctdiff.pipeline.errors import UserError
 
 # Of accelerate's config (accumulation, precision, back ends), which params say, and of MPI, which accelerate
 # takes for a launcher of its processes.
@@ -75,11 +75,6 @@ def process_rank() -> int:
         return _number("RANK")
     task = step()
     return task.rank if task else 0
-
-
-def is_first_process() -> bool:
-    """Whether this is the process that a person or an engine started, not one of those that it shares its work with."""
-    return ERROR_FILE not in os.environ and process_rank() == 0
 
 
 def check_alone() -> None:

@@ -6,6 +6,7 @@ without a change costs seconds.
 """
 
 import contextlib
+import functools
 import hashlib
 from argparse import Namespace
 from collections.abc import Callable
@@ -25,13 +26,14 @@ from dctdiff.params.forms import Weighing
 from dctdiff.params.jobs import choices
 from dctdiff.params.machine import MACHINE, read_machine, uneven_shares
 from dctdiff.params.train import Run
+from dctdiff.pipeline.agreement import first_does
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.digests import digest
-from dctdiff.pipeline.environment import is_first_process, n_processes, process_rank
+from dctdiff.pipeline.environment import n_processes, process_rank
 from dctdiff.pipeline.errors import Interrupted, UserError
 from dctdiff.pipeline.files import read_json, write_text
 from dctdiff.pipeline.launch import relaunch_with
-from dctdiff.pipeline.lock import only_owner
+from dctdiff.pipeline.owner import owned
 from dctdiff.pipeline.record import Used
 from dctdiff.pipeline.requeue import TIME_IS_NEARLY_OVER, queue_again
 from dctdiff.pipeline.signals import stop_on_signals
@@ -80,12 +82,15 @@ def token_weights(config: ModelConfig, statistics: dict) -> list[float]:
 def main(paths: Namespace, run: Run) -> Used:
     if run.weights != "trained":
         raise UserError(f"weights is {run.weights}, but this stage trains; run dctdiff.stages.weights_{run.weights}")
+    relaunch_with(read_machine().of_run(Path(paths.out_weights).parent.name), MODULE)
+    check_shares(run)
     stop = stop_on_signals()
     states = Path(paths.out_weights).parent / "state"
-    with only_owner(states, stop) if is_first_process() else contextlib.nullcontext():
-        relaunch_with(read_machine().of_run(Path(paths.out_weights).parent.name), MODULE)
-        check_shares(run)
-        return trained(paths, run, states, stop)
+    with contextlib.ExitStack() as block:
+        owner = first_does(lambda: block.enter_context(owned(states, stop)))
+        if owner is None:  # this process only computes
+            return trained(paths, run, states, stop)
+        return trained(paths, run, states, lambda: stop() or owner.is_lost(), owner.check)
 
 
 def check_shares(run: Run) -> None:
@@ -94,7 +99,13 @@ def check_shares(run: Run) -> None:
         raise UserError(f"{problem}; correct {MACHINE} or params.yaml")
 
 
-def trained(paths: Namespace, run: Run, states: Path, stop: Callable[[], int]) -> Used:
+def trained(
+    paths: Namespace,
+    run: Run,
+    states: Path,
+    stop: Callable[[], int],
+    check_owner: Callable[[], None] = lambda: None,
+) -> Used:
     statistics = read_json(paths.statistics, Weighing)
     labels = training_labels(paths.images, run.num_classes)
     class_counts = None if labels is None else tuple(np.bincount(labels).tolist())
@@ -102,15 +113,17 @@ def trained(paths: Namespace, run: Run, states: Path, stop: Callable[[], int]) -
     weights = token_weights(config, statistics)
     images = open_pixels(paths.pixels, paths.images, config.resolution)
     identity = run_identity(run, config, weights, trained_on(paths.pixels, labels), read_record(paths.images))
-    folder = state_folder(states, identity, run.train_steps, run.ask_above_steps)
+    choose = functools.partial(state_folder, states, identity, run.train_steps, run.ask_above_steps)
+    folder = first_does(choose) or choose()  # the others find what the first has made
 
     try:
-        ema, log = train(run, config, weights, images, labels, folder, stop)
+        ema, log = train(run, config, weights, images, labels, folder, stop, check_owner)
     except Interrupted:
         if process_rank() == 0 and stop() == TIME_IS_NEARLY_OVER:
             queue_again()
         raise
     if process_rank() == 0:
+        check_owner()
         checkpoints = candidates(run, folder) | {run.train_steps: Path(paths.out_weights)}
         save_model(paths.out_weights, ema, config)
         write_checkpoints(paths.out_checkpoints, checkpoints)
