@@ -57,7 +57,7 @@ commit: env
 	  --out_valid results/params.valid --out_record results/records/validate.json
 	python -m dctdiff.stages.code --params params.yaml --out_code results/code
 	python -m dctdiff.stages.sources --params params.yaml --out_sources results/sources
-	dvc commit --force
+	python -m dctdiff.commands.commit
 
 keep: export WHY := $(value WHY)
 keep: env

@@ -100,7 +100,7 @@ def take_over(folder: Path) -> None:
     run(folder, "python", "-m", "dctdiff.stages.validate", *arguments, *marker)
     run(folder, "python", "-m", "dctdiff.stages.code", *arguments, "--out_code", "results/code")
     run(folder, "python", "-m", "dctdiff.stages.sources", *arguments, "--out_sources", "results/sources")
-    run(folder, "dvc", "commit", "--force", "--quiet")
+    run(folder, "python", "-m", "dctdiff.commands.commit")
 
 
 def call(stage) -> None:

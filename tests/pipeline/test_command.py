@@ -97,10 +97,10 @@ import sys
 from dctdiff.pipeline.command import run_command
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.environment import process_rank
-from dctdiff.pipeline.launch import relaunch_with
+from dctdiff.pipeline.launch import launch
 
 def main():
-    relaunch_with(2, "stage")
+    launch(2)
     if sys.argv[1] == "user error":
         raise UserError("this file is missing; put it there")
     if sys.argv[1] == "crash" and process_rank() == 1:

@@ -16,10 +16,8 @@ import torch.distributed
 from argparse import Namespace
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.environment import n_processes, process_rank
-from dctdiff.pipeline.launch import relaunch_with
 
 def main(paths: Namespace) -> None:
-    relaunch_with(int(os.environ["PROCESSES"]), "stage")
     total = 1
     if n_processes() > 1:
         torch.distributed.init_process_group("gloo")
@@ -31,7 +29,8 @@ def main(paths: Namespace) -> None:
         open(paths.out_file, "a").write(f"{n_processes()} {total}\\n")
 
 if __name__ == "__main__":
-    run_stage(main, {"out_file": "a file"}, shared="alone" not in os.environ)
+    processes = None if "alone" in os.environ else lambda paths: int(os.environ["PROCESSES"])
+    run_stage(main, {"out_file": "a file"}, processes=processes)
 """
 SCONTROL = """#!/bin/sh
 case "$*" in

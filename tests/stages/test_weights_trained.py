@@ -120,9 +120,10 @@ def slow_step(*arguments, step=Learner.step):
     time.sleep(1)
     return step(*arguments)
 
-Learner.step, owner.SILENCE_SECONDS, weights_trained.MODULE = slow_step, 2.0, "slow"
+Learner.step, owner.SILENCE_SECONDS = slow_step, 2.0
 if __name__ == "__main__":
-    run_stage(weights_trained.main, weights_trained.PATHS, weights_trained.Run, shared=True)
+    stage = weights_trained
+    run_stage(stage.main, stage.PATHS, stage.Run, processes=stage.processes)
 """
 
 

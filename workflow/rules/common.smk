@@ -1,5 +1,6 @@
 # What the rules share: the validated suite, the arguments of a command, the code behind a stage.
 
+import functools
 import shlex
 import time
 from pathlib import Path
@@ -15,7 +16,7 @@ from dctdiff.pipeline.signals import pass_on_to_jobs
 from dctdiff.params.jobs import words_of
 from dctdiff.params.machine import check_machine, read_machine
 from dctdiff.params.resources import KEYS, cached_needs, snakemake_resources
-from dctdiff.params.status import settle_times, why_stale
+from dctdiff.params.status import done, settle_times, why_stale
 from dctdiff.params.published import load_published
 from dctdiff.params.suite import (
     check_published,
@@ -220,9 +221,21 @@ def run_pixels(wildcards):
     return f"data/{run_slice(wildcards)['dataset']}/train.npy"
 
 
+@functools.cache
+def done_jobs():
+    return done(SUITE)
+
+
 def weights_pixels(wildcards):
+    """None for a run that is done if only they are gone, as after a pull: packed again for another run, they are the
+    same bytes, but Snakemake would train all runs of their dataset again.
+    """
+    pixels, images = run_pixels(wildcards), run_images(wildcards)
     trained = run_slice(wildcards)["weights"] == "trained"
-    return run_pixels(wildcards) if trained else []
+    only_they_are_gone = Path(images).exists() and not Path(pixels).exists()
+    if not trained or only_they_are_gone and ("weights", wildcards.run) in done_jobs():
+        return []
+    return pixels
 
 
 def weights_statistics(wildcards):

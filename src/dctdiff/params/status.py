@@ -76,6 +76,15 @@ def whys_stale(suite: dict) -> dict[tuple[str, str | None], str | None]:
     return reasons
 
 
+def done(suite: dict) -> set[tuple[str, str | None]]:
+    """Jobs whose results are all there, and none of which is stale."""
+    return {
+        job
+        for job, reason in whys_stale(suite).items()
+        if reason is None and all(Path(file).exists() for file in _files(job)["outputs"])
+    }
+
+
 def label(stage: str, name: str | None) -> str:
     return f"{stage} {name}" if name else stage
 

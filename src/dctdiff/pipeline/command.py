@@ -17,9 +17,11 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from dctdiff.pipeline.code import check_beside, code_behind
+from dctdiff.pipeline.devices import only_user
 from dctdiff.pipeline.digests import digests
 from dctdiff.pipeline.environment import check_alone, ignore_strangers, process_rank
 from dctdiff.pipeline.errors import ERROR_FILE, UserError, mendable
+from dctdiff.pipeline.launch import launch, n_gpus
 from dctdiff.pipeline.record import Used, check_whole, write_record
 from dctdiff.pipeline.slice import explain, without_none
 
@@ -116,42 +118,52 @@ def run_stage(
     main: Callable[..., Used | None],
     paths: dict[str, str],
     slice_type: type[BaseModel] | None = None,
-    shared: bool = False,
+    on_gpu: bool = False,
+    processes: Callable[[argparse.Namespace], int] | None = None,
 ) -> None:
     """Run ``main(paths[, params])`` on the command line, and leave the record of the job (``--out_record``).
 
-    ``shared``: several processes share the work of this stage.
+    ``on_gpu``: it needs GPUs if there are any, one for each process. ``processes``: how many share the work of a job
+    with these paths; without it the stage has one.
     """
 
     def run() -> None:
         started = time.monotonic()
         ignore_strangers()
-        if not shared:
+        if processes is None:
             check_alone()
         check_beside(Path.cwd())
-        spec = main.__globals__
-        command = parse_command(spec["__doc__"], paths, slice_type)
-        named, function = vars(command.paths), f"{spec['__spec__'].name}.main"
-        records = command.record is not None and process_rank() == 0
-        if records:
-            code_behind(function)  # reads the code that runs, before anyone edits it
-            inputs = digests((path for name, path in named.items() if not name.startswith("out_")), anew=True)
-            check_whole(inputs)
-        used = main(*[part for part in (command.paths, command.params) if part is not None]) or Used()
-        if records:
-            outputs = digests(path for name, path in named.items() if name.startswith("out_"))
-            files = {"inputs": inputs | digests(used.files), "outputs": outputs}
-            code, seconds = code_behind(function, used.entries), time.monotonic() - started
-            write_record(command.record, spec["__spec__"].name, command.words, files, code, seconds)
+        command = parse_command(main.__globals__["__doc__"], paths, slice_type)
+        n_processes = processes(command.paths) if processes else 1
+        with only_user(n_gpus(n_processes) if on_gpu else 0):
+            launch(n_processes)
+            _run_recorded(main, command, started)
 
     run_command(run)
+
+
+def _run_recorded(main: Callable[..., Used | None], command: Command, started: float) -> None:
+    """Call ``main`` with the parts of a command; its first process compares the inputs and leaves the record."""
+    module = main.__globals__["__spec__"].name
+    named, function = vars(command.paths), f"{module}.main"
+    records = command.record is not None and process_rank() == 0
+    if records:
+        code_behind(function)  # reads the code that runs, before anyone edits it
+        inputs = digests((path for name, path in named.items() if not name.startswith("out_")), anew=True)
+        check_whole(inputs)
+    used = main(*[part for part in (command.paths, command.params) if part is not None]) or Used()
+    if records:
+        outputs = digests(path for name, path in named.items() if name.startswith("out_"))
+        files = {"inputs": inputs | digests(used.files), "outputs": outputs}
+        code, seconds = code_behind(function, used.entries), time.monotonic() - started
+        write_record(command.record, module, command.words, files, code, seconds)
 
 
 def run_command(main: Callable[[], None]) -> None:
     """Call ``main``; what a user can mend ends the process with one line and its exit code."""
     try:
         main()
-    except Exception as caught:
+    except (Exception, KeyboardInterrupt) as caught:
         error = mendable(caught)
         if error is None:
             raise

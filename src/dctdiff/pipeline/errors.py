@@ -42,13 +42,15 @@ LESS_MEMORY = (
 )
 
 
-def mendable(error: Exception) -> UserError | None:
+def mendable(error: BaseException) -> UserError | None:
     """What to say of an error that a user can mend; None for a defect of the code, which keeps its traceback.
 
     Of an OSError that names no file (a pipe, a socket) nobody knows what to do, so it counts as a defect.
     """
     if isinstance(error, UserError):
         return error
+    if isinstance(error, KeyboardInterrupt):
+        return Interrupted("stopped by SIGINT; the same command goes on")
     if _is_of_memory(error):
         where = "this machine" if isinstance(error, MemoryError) else "the GPU"
         return UserError(f"the memory of {where} does not suffice; {LESS_MEMORY}")
@@ -57,7 +59,7 @@ def mendable(error: Exception) -> UserError | None:
     return None
 
 
-def _is_of_memory(error: Exception) -> bool:
+def _is_of_memory(error: BaseException) -> bool:
     """OutOfMemoryError is torch's, which is slow to import, so it is known by its name."""
     return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
 

@@ -7,13 +7,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+from dctdiff.pipeline.devices import TAKEN
 from dctdiff.pipeline.environment import Step, is_launched, step
 from dctdiff.pipeline.errors import ERROR_FILE, Interrupted, UserError
 from dctdiff.pipeline.signals import heard
 
 
-def relaunch_with(processes: int, module: str) -> None:
-    """Run ``processes`` of ``module`` and end with them, or return in each of them.
+def launch(processes: int) -> None:
+    """Run ``processes`` of the module that runs here and end with them, or return in each of them.
 
     Those of a launcher (torchrun, accelerate launch) go on as they are. So do the tasks of a step of Slurm if there
     are as many; if there is one on each node, each starts its share. Otherwise all run on this machine.
@@ -24,12 +25,12 @@ def relaunch_with(processes: int, module: str) -> None:
     task = step()
     if task is None:
         if processes > 1:
-            _run(processes, ["--standalone"], processes, module)
+            _run(processes, ["--standalone"], processes)
     elif task.n_tasks == processes:
         os.environ |= _launcher(task)
     elif task.n_tasks == task.n_nodes and processes % task.n_nodes == 0:
         meeting = [f"--node-rank={task.node}", f"--master-addr={_head(task)}", f"--master-port={task.port}"]
-        _run(processes // task.n_nodes, [f"--nnodes={task.n_nodes}", *meeting], processes, module)
+        _run(processes // task.n_nodes, [f"--nnodes={task.n_nodes}", *meeting], processes)
     else:
         raise UserError(
             f"srun has started {task.n_tasks} tasks on {task.n_nodes} nodes, but this job has {processes} processes "
@@ -37,7 +38,12 @@ def relaunch_with(processes: int, module: str) -> None:
         )
 
 
-def _run(local_processes: int, meeting: list[str], processes: int, module: str) -> None:
+def n_gpus(processes: int) -> int:
+    """GPUs that this process is to take, for itself and those that it will launch; a launcher takes them itself."""
+    return 0 if (is_launched() or step()) and TAKEN not in os.environ else processes
+
+
+def _run(local_processes: int, meeting: list[str], processes: int) -> None:
     """Start the processes of this node and end as they do; ``meeting``: where those of all nodes meet."""
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -48,6 +54,7 @@ def _run(local_processes: int, meeting: list[str], processes: int, module: str) 
     torchrun_log.propagate = False
     # torchrun hands these on to its processes, and by itself not all of them.
     signals = ",".join(number.name for number in heard())
+    module = sys.modules["__main__"].__spec__.name
     launcher = [*meeting, f"--signals-to-handle={signals}", f"--nproc-per-node={local_processes}", "--module"]
     with tempfile.TemporaryDirectory() as folder:
         errors = Path(folder) / "errors"

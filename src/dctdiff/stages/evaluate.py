@@ -101,4 +101,4 @@ def main(paths: Namespace, params: Extractor) -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main, PATHS, Extractor)
+    run_stage(main, PATHS, Extractor, on_gpu=True)

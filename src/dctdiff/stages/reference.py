@@ -112,4 +112,4 @@ def main(paths: Namespace, params: ReferenceSet) -> Used:
 
 
 if __name__ == "__main__":
-    run_stage(main, PATHS, ReferenceSet)
+    run_stage(main, PATHS, ReferenceSet, on_gpu=True)

@@ -23,7 +23,6 @@ from dctdiff.params.sample import Cell
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import sha256
-from dctdiff.pipeline.launch import relaunch_with
 from dctdiff.pipeline.progress import progress
 from dctdiff.pipeline.record import Used
 
@@ -32,8 +31,6 @@ PATHS = {
     "out_samples": "archive of the images",
     "out_grid": "picture of some of them",
 }
-
-MODULE = "dctdiff.stages.sample"
 
 
 def file_names(config: ModelConfig, cell: Cell) -> dict[int, str]:
@@ -75,8 +72,12 @@ def joined(parts: list[Path]) -> Iterator[tuple[str, bytes]]:
         yield from read_entries(part)
 
 
+def processes(paths: Namespace) -> int:
+    """Processes that share the images."""
+    return read_machine().of_cell(Path(paths.out_samples).stem)
+
+
 def main(paths: Namespace, cell: Cell) -> Used | None:
-    relaunch_with(read_machine().of_cell(Path(paths.out_samples).stem), MODULE)
     state = PartialState(cpu=not torch.cuda.is_available())
     if state.num_processes > cell.n_images:
         raise UserError(f"there are only {cell.n_images} images for {state.num_processes} processes; start fewer")
@@ -112,4 +113,4 @@ def main(paths: Namespace, cell: Cell) -> Used | None:
 
 
 if __name__ == "__main__":
-    run_stage(main, PATHS, Cell, shared=True)
+    run_stage(main, PATHS, Cell, on_gpu=True, processes=processes)

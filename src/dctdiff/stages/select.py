@@ -137,4 +137,4 @@ def main(paths: Namespace, params: SelectionSet) -> Used:
 
 
 if __name__ == "__main__":
-    run_stage(main, PATHS, SelectionSet)
+    run_stage(main, PATHS, SelectionSet, on_gpu=True)

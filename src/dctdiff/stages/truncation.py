@@ -58,4 +58,4 @@ def main(paths: Namespace, params: MeasuredTruncation) -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main, PATHS, MeasuredTruncation)
+    run_stage(main, PATHS, MeasuredTruncation, on_gpu=True)

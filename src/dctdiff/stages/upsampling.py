@@ -50,4 +50,4 @@ def main(paths: Namespace, params: MeasuredUpsampling) -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main, PATHS, MeasuredUpsampling)
+    run_stage(main, PATHS, MeasuredUpsampling, on_gpu=True)

@@ -32,7 +32,6 @@ from dctdiff.pipeline.digests import digest
 from dctdiff.pipeline.environment import n_processes, process_rank
 from dctdiff.pipeline.errors import Interrupted, UserError
 from dctdiff.pipeline.files import read_json, write_text
-from dctdiff.pipeline.launch import relaunch_with
 from dctdiff.pipeline.owner import owned
 from dctdiff.pipeline.record import Used
 from dctdiff.pipeline.requeue import TIME_IS_NEARLY_OVER, queue_again
@@ -47,8 +46,6 @@ PATHS = {
     "out_checkpoints": "folder of the EMA weights that a selection may choose from",
     "out_log": "training log, JSON lines",
 }
-
-MODULE = "dctdiff.stages.weights_trained"
 
 
 def training_labels(images: str, num_classes: int | None) -> np.ndarray | None:
@@ -79,10 +76,14 @@ def token_weights(config: ModelConfig, statistics: dict) -> list[float]:
     return 4 * weights["y"] + weights["cb"] + weights["cr"]
 
 
+def processes(paths: Namespace) -> int:
+    """Processes that share the training."""
+    return read_machine().of_run(Path(paths.out_weights).parent.name)
+
+
 def main(paths: Namespace, run: Run) -> Used:
     if run.weights != "trained":
         raise UserError(f"weights is {run.weights}, but this stage trains; run dctdiff.stages.weights_{run.weights}")
-    relaunch_with(read_machine().of_run(Path(paths.out_weights).parent.name), MODULE)
     check_shares(run)
     stop = stop_on_signals()
     states = Path(paths.out_weights).parent / "state"
@@ -132,4 +133,4 @@ def trained(
 
 
 if __name__ == "__main__":
-    run_stage(main, PATHS, Run, shared=True)
+    run_stage(main, PATHS, Run, on_gpu=True, processes=processes)
