@@ -87,5 +87,5 @@ lock:
 	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check ".[dev]"
 	( echo "# Written by make lock from pyproject.toml. No CUDA package: torch's wheel brings its own."; \
 	  .venv-lock/bin/python -m pip freeze --exclude dctdiff --exclude setuptools \
-	  | sed 's/+cpu$$//' | grep -viE '^(nvidia|cuda|triton)' ) > requirements.lock
+	  | sed 's/+cpu$$//' | grep -viE '^(nvidia-([^m]|m[^l])|cuda|triton)' ) > requirements.lock
 	rm -rf .venv-lock

@@ -90,8 +90,9 @@ LOOP = {f"models.{name}" for name in (
     "training.train", "training.Progress.add", "training.Progress.mean_loss", "training.Progress.end_line",
     "training.Progress.go_on_with", "training.check_finite",
     "training.log_line", "identity.training_code", "state.load_state", "state.save_state", "state.candidate_path",
-    "state.latest_step", "state.states_in", "state._step", "step.Learner.state",
-    "weights.save_model", "weights._digest", "weights.checkpoint_name", "config.ModelConfig.to_json",
+    "state.latest_step", "state.logged_step", "state._last_line", "state.states_in", "state._step",
+    "step.Learner.state", "weights.save_model", "weights._digest", "weights.checkpoint_name",
+    "config.ModelConfig.to_json",
 )} | {"params.jobs.choices"}  # fmt: skip
 
 

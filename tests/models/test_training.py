@@ -19,6 +19,7 @@ from dctdiff.models.step import encoded
 from dctdiff.models.training import train
 from dctdiff.models.weights import load_model, save_model, write_checkpoints
 from dctdiff.params.train import Run
+from dctdiff.pipeline import ledger
 from dctdiff.pipeline.errors import Interrupted, UserError
 
 CONFIG = ModelConfig(
@@ -82,6 +83,19 @@ def test_raising_and_lowering_train_steps_gives_the_run_of_that_length(straight,
     assert same_run(trained(tmp_path), straight)
     assert same_run(trained(tmp_path, short), first)
     assert same_run(trained(tmp_path), straight)
+
+
+@pytest.mark.parametrize(("logged", "lost"), [(None, 0), (5, 0), (9, 3), (99, 6)])
+def test_steps_that_were_logged_but_not_saved_are_lost(straight, tmp_path, logged, lost):
+    """No more of them than are trained again: a lowered train_steps loses none."""
+    with pytest.raises(Interrupted):
+        trained(tmp_path, stop_after=6)
+    if logged:
+        line = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
+        with open(tmp_path / "log.jsonl", "a") as file:
+            file.write(json.dumps(line | {"step": logged}) + "\n")
+    assert same_run(trained(tmp_path), straight)
+    assert dict(ledger.NOTES) == {"resumed_from": 6, "steps_lost": lost}
 
 
 def test_a_finished_run_trains_nothing(straight, tmp_path, monkeypatch):

@@ -108,6 +108,18 @@ def test_a_signal_saves_the_state_and_the_same_command_goes_on(folder, straight,
     assert (folder / "killed/last.safetensors").read_bytes() == straight
 
 
+def test_a_kill_and_the_steps_that_it_lost_stand_in_the_ledger(folder):
+    record = {"out_record": "results/records/weights/killed.json"}
+    process = started(folder, "killed", **record)
+    process.kill()
+    process.communicate()
+    run(folder, *command("killed", **record))
+    lines = [json.loads(line) for line in (folder / "results/ledger/weights/killed.jsonl").read_text().splitlines()]
+    lines = [line for line in lines if line["event"] != "running"]
+    assert [(line["event"], line.get("attempt")) for line in lines] == [("start", 1), ("start", 2), ("done", None)]
+    assert lines[-1]["resumed_from"] == 0 and lines[-1]["steps_lost"] in range(50, 301, 50)
+
+
 SLOW = """
 'The stage, with steps of a second and little patience with another owner.'
 import time

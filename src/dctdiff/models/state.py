@@ -149,11 +149,22 @@ def _question(root: Path, folder: Path, identity: dict, train_steps: int) -> str
 
 def _cost(folder: Path) -> str:
     """Time of a state on its processors, from the copy of its log."""
+    last = _last_line(folder)
+    return f" and {last['seconds'] * last.get('processes', 1) / 3600:.2g} hours of {last['device']}" if last else ""
+
+
+def logged_step(folder: Path) -> int:
+    """How far a run had come by the copy of its log, which a kill leaves ahead of the state; 0 if it does not say."""
+    last = _last_line(folder)
+    return last["step"] if last else 0
+
+
+def _last_line(folder: Path) -> dict | None:
+    """Of the copy of the log."""
     try:
-        last = read_json_lines(folder / "log.jsonl", TrainedLine)[-1]
+        return read_json_lines(folder / "log.jsonl", TrainedLine)[-1]
     except UserError:  # no line yet, or half a one
-        return ""
-    return f" and {last['seconds'] * last.get('processes', 1) / 3600:.2g} hours of {last['device']}"
+        return None
 
 
 def _asked(root: Path) -> tuple[dict, Path]:

@@ -20,7 +20,7 @@ from dctdiff.models.config import ModelConfig
 from dctdiff.models.execution import precision
 from dctdiff.models.identity import training_code
 from dctdiff.models.optimiser import learning_rate
-from dctdiff.models.state import candidate_path, latest_step, load_state, save_state
+from dctdiff.models.state import candidate_path, latest_step, load_state, logged_step, save_state
 from dctdiff.models.step import Learner, accelerator_of
 from dctdiff.models.weights import save_model
 from dctdiff.params.train import Run
@@ -29,6 +29,7 @@ from dctdiff.pipeline.code import digest_of
 from dctdiff.pipeline.errors import Interrupted, UserError
 from dctdiff.pipeline.files import write_text
 from dctdiff.pipeline.hardware import device_name
+from dctdiff.pipeline.ledger import note
 from dctdiff.pipeline.progress import progress
 
 SHOWN_DIGITS = 12  # of the digest of the code
@@ -88,6 +89,8 @@ def train(
     state.go_on_with(digest_of(training_code(config)))
     if writes:
         check_owner()
+        reached = min(logged_step(state_folder), run.train_steps)
+        note(resumed_from=state.step, steps_lost=max(0, reached - state.step))
         write_text(state_folder / "log.jsonl", "".join(state.log))  # to follow a run; the state counts
 
     def write(line: bool, candidate: bool, checkpoint: bool) -> None:

@@ -22,6 +22,7 @@ from dctdiff.pipeline.digests import digests
 from dctdiff.pipeline.environment import check_alone, ignore_strangers, process_rank
 from dctdiff.pipeline.errors import ERROR_FILE, UserError, mendable
 from dctdiff.pipeline.launch import launch, n_gpus
+from dctdiff.pipeline.ledger import accounted
 from dctdiff.pipeline.record import Used, check_whole, write_record
 from dctdiff.pipeline.slice import explain, without_none
 
@@ -121,7 +122,7 @@ def run_stage(
     on_gpu: bool = False,
     processes: Callable[[argparse.Namespace], int] | None = None,
 ) -> None:
-    """Run ``main(paths[, params])`` on the command line, and leave the record of the job (``--out_record``).
+    """Run ``main(paths[, params])`` on the command line; leave the record of the job (``--out_record``) and its cost.
 
     ``on_gpu``: it needs GPUs if there are any, one for each process. ``processes``: how many share the work of a job
     with these paths; without it the stage has one.
@@ -135,7 +136,7 @@ def run_stage(
         check_beside(Path.cwd())
         command = parse_command(main.__globals__["__doc__"], paths, slice_type)
         n_processes = processes(command.paths) if processes else 1
-        with only_user(n_gpus(n_processes) if on_gpu else 0):
+        with only_user(n_gpus(n_processes) if on_gpu else 0), accounted(command.record):
             launch(n_processes)
             _run_recorded(main, command, started)
 

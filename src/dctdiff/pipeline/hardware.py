@@ -2,9 +2,10 @@
 
 import platform
 from importlib.metadata import version
-from pathlib import Path
 
 import torch
+
+from dctdiff.pipeline.usage import cpu_name
 
 
 def default_device() -> torch.device:
@@ -13,14 +14,6 @@ def default_device() -> torch.device:
 
 def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
-
-
-def cpu_name() -> str:
-    """The model, where Linux tells it, else the architecture."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return next(filter(None, models), platform.machine())
 
 
 def versions() -> dict[str, str]:
