@@ -4,6 +4,7 @@
 # make status      say of each job whether its results are of the params, code and inputs of now
 # make doctor      look whether this machine can run the suite: data, disk, GPUs, weights, time; one table
 # make plan        say what is to be run, and its GPU hours and disk, before it is sent to a cluster
+# make ledger      say what the jobs of the suite have cost so far: time, GPUs, energy, memory, retries
 # make commit      let DVC take over what Snakemake has made; Snakemake takes over DVC's work by itself
 # make keep        keep results of code that was edited since, e.g. WHY="an error message" STAGES="sample evaluate"
 # make continue    let runs that ask go on from a state that other code has trained; RUN=<run> for one of them
@@ -18,7 +19,7 @@
 PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-.PHONY: reproduce test env status doctor plan commit keep continue anew tables docs bench bench-docs lock lint
+.PHONY: reproduce test env status doctor ledger plan commit keep continue anew tables docs bench bench-docs lock lint
 
 reproduce: env
 	snakemake --cores $(CORES)
@@ -44,6 +45,9 @@ env: .venv/installed
 
 status: env
 	@python -m dctdiff.commands.status
+
+ledger: env
+	@python -m dctdiff.commands.ledger
 
 doctor: env
 	@python -m dctdiff.commands.doctor

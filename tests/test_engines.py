@@ -169,6 +169,8 @@ def test_the_report_is_self_contained_and_complete(finished):
     assert not re.search(r'(src|href)="(?!data:|#)', report)
     for name in ("micro-dct-dpm", "micro-dct-best", "micro-uvit-dpm", "micro32-dctdiff", "micro32-uvit", "best of 2"):
         assert name in report
+    spent = report.partition('<h2 id="spent">')[2]
+    assert "<td>weights</td>" in spent and "<td>report</td>" in spent  # which was running then
 
 
 def test_the_work_of_one_engine_is_valid_for_the_other(finished):

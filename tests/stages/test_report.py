@@ -1,12 +1,14 @@
 """What tables and report are built from: a file that is not of its form is named."""
 
+import json
+
 import pytest
 import yaml
 
 from dctdiff.params.suite import Suite, planned
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import write_json
-from dctdiff.stages.report import read_table
+from dctdiff.stages.report import read_table, spent_tables
 from dctdiff.stages.tables import read_plan, read_results
 from engines import ROOT
 
@@ -52,3 +54,15 @@ def test_a_table_that_cannot_be_read_is_named(tmp_path, rows, text):
     with pytest.raises(UserError, match=r"quality\.csv or quality\.md is not a table .*; delete both") as error:
         read_table(str(tmp_path), "quality")
     assert "\n" not in str(error.value)
+
+
+def test_without_a_ledger_nothing_is_said_of_costs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plan = planned(Suite.model_validate(DOCUMENT["suites"]["micro"]))
+    assert spent_tables(plan) == {}
+    (tmp_path / "results/ledger").mkdir(parents=True)
+    started = {"event": "start", "host": "h", "process": 1, "cpu": "EPYC"}
+    (tmp_path / "results/ledger/plan.jsonl").write_text(json.dumps(started) + "\n")
+    stages = spent_tables(plan)["stages"]
+    assert [row[0] for row in stages["rows"]] == ["plan", "all"] and stages["caption"] == "Ran on EPYC."
+    assert len(stages["numeric"]) == len(stages["columns"]) == len(stages["rows"][0])

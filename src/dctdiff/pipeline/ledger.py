@@ -1,7 +1,7 @@
 """The ledger: what each job has cost, however it ended. One file of JSON lines per job, which is only appended to.
 
-Its first process writes a line at its start. Each process writes what it has used since its own start, at intervals
-that grow to ten minutes and at its end, so its last line counts: after a kill -9 at most half of the time is unknown.
+Its first process writes a line at its start. Each process writes what it has used since its own, at its end and before
+at intervals that grow to ten minutes. So its last line counts; after a kill -9 what came later is not known.
 
 No engine knows these files: they change at each start, and a deleted one is not made again.
 """
@@ -21,6 +21,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from dctdiff.pipeline import record
+from dctdiff.pipeline.devices import SCHEDULERS
 from dctdiff.pipeline.environment import process_rank
 from dctdiff.pipeline.errors import ERROR_FILE, Interrupted, mendable
 from dctdiff.pipeline.record import now, record_path
@@ -71,7 +72,7 @@ def accounted(record_file: str | None) -> Iterator[None]:
     if ERROR_FILE not in os.environ and process_rank() == 0:  # not one of those that another has started
         attempt = 1 + sum(line.event == "start" for line in read_lines(path))
         threads = os.environ.get("OMP_NUM_THREADS")
-        scheduler_job = os.environ.get("SLURM_JOB_ID")
+        scheduler_job = next((os.environ[name] for name in SCHEDULERS if name in os.environ), None)
         write(event="start", attempt=attempt, scheduler_job=scheduler_job, cpu=cpu_name(), threads=threads)
     try:
         with _meanwhile(functools.partial(write_used, "running")):

@@ -12,11 +12,13 @@ from matplotlib.figure import Figure
 
 import dctdiff.report
 from dctdiff.params.forms import Spectrum, Statistics
+from dctdiff.params.jobs import jobs_of
 from dctdiff.params.report import Report
 from dctdiff.params.suite import dct_spectra, table_names
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import existing, existing_file, replacing, write_text
+from dctdiff.pipeline.ledger import read_ledger
 from dctdiff.pipeline.record import Used
 from dctdiff.report.figures import (
     coefficient_distributions,
@@ -28,6 +30,7 @@ from dctdiff.report.figures import (
     spectra,
     truncation_curve,
 )
+from dctdiff.report.spent import hardware_note, rows_table, stages_table
 from dctdiff.report.tables.fields import NONE, NOT_KNOWN, NOT_RUN
 from dctdiff.stages.tables import read_evaluations, read_folder, read_logs, read_plan
 
@@ -43,6 +46,7 @@ PATHS = {
     "out_report": "the report, HTML",
 }
 
+ROWS_NOTE = "Rows share trainings and data, so what was spent with these does not add up."
 TEMPLATE = Path(dctdiff.report.__file__).parent / "page.html.j2"
 
 
@@ -72,6 +76,24 @@ def _is_numeric(fields: pd.Series) -> bool:
     """Whether the fields are numbers, apart from the words that stand for a missing one."""
     values = pd.to_numeric(fields[~fields.isin([NOT_RUN, NOT_KNOWN, NONE])], errors="coerce")
     return len(values) > 0 and bool(values.notna().all())
+
+
+def spent_tables(plan: dict) -> dict[str, dict]:
+    """What the jobs have cost so far, this one of the report included; empty without a ledger.
+
+    The ledger is no input of this stage: it changes at each start of a job, so the report would never be of now.
+    """
+    ledger = {job: read_ledger(*job) for job in jobs_of(plan)}
+    if not any(ledger.values()):
+        return {}
+    stages, rows = stages_table(plan, ledger), rows_table(plan, ledger)
+    return {"stages": as_table(stages, 1, hardware_note(plan, ledger)), "rows": as_table(rows, 4, ROWS_NOTE)}
+
+
+def as_table(frame: pd.DataFrame, n_words: int, caption: str) -> dict:
+    """A frame as the page shows it; all but its first ``n_words`` columns hold numbers."""
+    numeric = [index >= n_words for index in range(len(frame.columns))]
+    return {"columns": list(frame.columns), "rows": frame.values.tolist(), "numeric": numeric, "caption": caption}
 
 
 def main(paths: Namespace, params: Report) -> Used:
@@ -112,6 +134,7 @@ def main(paths: Namespace, params: Report) -> Used:
         spectra={name: save(spectra(name, s), f"spectrum-{name}") for name, s in spectra_of.items()},
         snrs={name: save(snr_per_frequency(name, spectra_of[name]), f"snr-{name}") for name in dct_spectra(plan)},
         grids={section: pictures(section) for section in ("datasets", "truncations", "upsamplings", "cells")},
+        spent=spent_tables(plan),
         evaluations={
             f"{kind}/{name}": e for kind in ("heldout", "round_trip", "cells") for name, e in evaluations[kind].items()
         },
