@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dctdiff.pipeline.digests import digest
+from dctdiff.pipeline.environment import n_processes
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import read_json, write_json
 from dctdiff.pipeline.kept import counts_as, read_kept
@@ -56,6 +57,7 @@ def write_record(
             "date": now(),
             "seconds": round(seconds, 1),
             "host": platform.node(),
+            "processes": n_processes(),
         },
     )
 
