@@ -150,13 +150,20 @@ def test_snakemake_is_killed_and_started_again(slurm, project, straight):
 
 
 def test_a_node_is_lost_but_its_training_lives_on(slurm, project, straight):
-    """The job is queued again on the other node, and does not train beside the orphan."""
+    """The job is queued again on the other node, and does not train beside the orphan, which stood still meanwhile."""
     started = Started(slurm, project)
     job = started.trains()
+    [owner] = project.glob("results/runs/*/state/owner.json")
+    orphan = json.loads(owner.read_text())["process"]
+    os.kill(orphan, signal.SIGSTOP)
     slurm.kill(f"slurmd.{job['NodeList']}")
     try:
+        lab.wait_until(lambda: "is in use by" in log_of(project, job), SECONDS)
+    finally:
+        os.kill(orphan, signal.SIGCONT)
+    try:
         assert started.ends() == straight
-        assert int(slurm.jobs()[job["JobId"]]["Restarts"]) == 1
+        assert slurm.jobs()[job["JobId"]]["Restarts"] == "1"
         assert slurm.jobs()[job["JobId"]]["NodeList"] != job["NodeList"]
     finally:
         slurm.start_node(job["NodeList"])
@@ -177,7 +184,7 @@ def test_a_training_on_two_nodes(slurm, project):
     assert (job["NumNodes"], job["NodeList"]) == ("2", "n[1-2]")
     logs = [(folder / f"results/training/{RUN}.jsonl").read_text().splitlines() for folder in (alone, project)]
     for one, two in zip(*(map(json.loads, log) for log in logs), strict=True):
-        assert two["loss"] == pytest.approx(one["loss"], rel=1e-3)
+        assert two["loss"] == pytest.approx(one["loss"], rel=1e-2)
         assert (one["processes"], two["processes"]) == (1, 2)
     assert "Nothing to be done" in run(project, "snakemake", "--dry-run", "--cores", "1", WEIGHTS)
 
