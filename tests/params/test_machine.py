@@ -32,6 +32,10 @@ WRONG = [
     ("cells: {micro-dct-dpm: 17}", "cells.micro-dct-dpm: 17 processes, but there are only 16 images to share"),
     ("runs: {micro32-dctdif: 2}", "runs.micro32-dctdif is in no suite of params.yaml; correct the name or remove it"),
     ("runs: {micro32-dctdiff: 0}", "runs.micro32-dctdiff is 0, but should be at least 1 (line 1)"),
+    (
+        "{gpus_per_node: 3, cells: {micro-dct-dpm: 5}}",
+        "cells.micro-dct-dpm: 5 processes cannot be spread evenly over 2 nodes",
+    ),
     ("procesess_per_run: 1", "procesess_per_run is unknown; did you mean processes_per_run?"),
     ("limit_minutes: 1.5", "limit_minutes is 1.5, but should be a whole number"),
 ]

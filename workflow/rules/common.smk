@@ -100,9 +100,8 @@ def stale(stage):
 
 
 def compute_needs():
-    from dctdiff.models.needs import (
-        needs_of,
-    )  # not at the top, since it imports PyTorch
+    """Imports here, and not at the top, what imports PyTorch."""
+    from dctdiff.models.needs import needs_of
 
     return needs_of(planned(suite), suite.extractor.model_dump(), MACHINE)
 

@@ -29,11 +29,11 @@ def needs_of(plan: dict, extractor: dict, machine: Machine) -> dict[tuple[str, s
         stage, name = job
         processes = _processes(plan, machine, stage, name)
         on_gpu = machine.gpus_per_node > 0 and (stage in ON_GPU or _is_training(plan, stage, name))
-        nodes = math.ceil(processes / machine.gpus_per_node) if on_gpu else 1
+        nodes = machine.nodes_for(processes)
         speed = machine.speed * processes * H100_FLOP_S * REACHED["cuda"]
         seconds = flops.get(job, 0.0) / speed
         minutes = START_MINUTES + MARGIN * (seconds + pixels.get(job, 0) / PIXELS_PER_SECOND) / 60
-        per_node = math.ceil(processes / nodes)
+        per_node = processes // nodes
         weights = COPIES * FLOAT_BYTES * parameters(config_of(plan, name)) / MB if stage == "weights" else 0
         found[job] = Needs(
             processes=processes,

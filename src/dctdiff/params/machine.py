@@ -3,6 +3,7 @@
 It is no part of params.yaml: to move from two GPUs to four reruns nothing.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -46,6 +47,10 @@ class Machine(Slice):
         """Processes that share the sampling of a cell."""
         return self.cells.get(name, self.processes_per_cell)
 
+    def nodes_for(self, processes: int) -> int:
+        """Nodes that a job of so many processes is spread over."""
+        return math.ceil(processes / self.gpus_per_node) if self.gpus_per_node else 1
+
 
 def read_machine(path: str | Path = MACHINE) -> Machine:
     """The file, validated; the defaults if there is none. A UserError names the wrong keys."""
@@ -74,6 +79,13 @@ def check_machine(machine: Machine, suite: Suite, suites: dict[str, dict], path:
             for name, cell in suite.cells.items()
             if machine.of_cell(name) > cell.n_images
         ),
+    ]
+    shared = {f"runs.{name}": machine.of_run(name) for name in suite.runs}
+    shared |= {f"cells.{name}": machine.of_cell(name) for name in suite.cells}
+    problems += [
+        f"{job}: {n} processes cannot be spread evenly over {machine.nodes_for(n)} nodes (gpus_per_node)"
+        for job, n in shared.items()
+        if n % machine.nodes_for(n)
     ]
     if problems:
         raise UserError(f"{path}: {together(problems)}")

@@ -51,7 +51,7 @@ def snakemake_resources(needs: Needs, attempt: int = 1) -> dict[str, int | str |
     """
     several = needs.nodes > 1
     srun = f"srun --nodes={needs.nodes} --ntasks={needs.nodes} --ntasks-per-node=1 --kill-on-bad-exit=1"
-    values = {
+    return {
         "gpu": None if several else needs.gpus,
         "gres": f"gpu:{needs.processes // needs.nodes}" if several else None,
         "nodes": needs.nodes,
@@ -63,4 +63,3 @@ def snakemake_resources(needs: Needs, attempt: int = 1) -> dict[str, int | str |
         "mem_mb": needs.memory_mb * attempt,
         "disk_mb": needs.disk_mb,
     }
-    return {key: values[key] for key in KEYS}

@@ -97,7 +97,9 @@ def _head(task: Step) -> str:
         words = _scontrol("--oneliner", "show", "node", first).split()
         return next((word.partition("=")[2] for word in words if word.startswith("NodeAddr=")), first)
     except (OSError, subprocess.CalledProcessError, IndexError):
-        raise UserError(f"the first of the nodes {task.nodes} has no address: scontrol does not say it here") from None
+        raise UserError(
+            f"the first of the nodes {task.nodes} has no address: scontrol does not say it here; start the stage by torchrun"
+        ) from None
 
 
 def _scontrol(*words: str) -> str:

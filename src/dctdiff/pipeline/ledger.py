@@ -12,9 +12,8 @@ import json
 import os
 import platform
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +23,7 @@ from dctdiff.pipeline import record
 from dctdiff.pipeline.devices import SCHEDULERS
 from dctdiff.pipeline.environment import process_rank
 from dctdiff.pipeline.errors import ERROR_FILE, Interrupted, mendable
+from dctdiff.pipeline.meanwhile import meanwhile
 from dctdiff.pipeline.record import now, record_path
 from dctdiff.pipeline.slice import Form
 from dctdiff.pipeline.usage import cpu_name, gpu_joules, gpus_used, peak_memory
@@ -75,7 +75,7 @@ def accounted(record_file: str | None) -> Iterator[None]:
         scheduler_job = next((os.environ[name] for name in SCHEDULERS if name in os.environ), None)
         write(event="start", attempt=attempt, scheduler_job=scheduler_job, cpu=cpu_name(), threads=threads)
     try:
-        with _meanwhile(functools.partial(write_used, "running")):
+        with meanwhile(functools.partial(write_used, "running"), SECONDS_BETWEEN_LINES, MOST_SECONDS):
             yield
     finally:
         write_used(_ending(sys.exception()))
@@ -87,26 +87,6 @@ def _ending(error: BaseException | None) -> str:
     else:
         code = getattr(mendable(error), "exit_code", 1)
     return {0: "done", Interrupted.exit_code: "interrupted"}.get(code, "error")
-
-
-@contextlib.contextmanager
-def _meanwhile(call: Callable[[], None]) -> Iterator[None]:
-    """Call it from a thread, at growing intervals, until the block ends."""
-    ended = threading.Event()
-
-    def repeat() -> None:
-        seconds = SECONDS_BETWEEN_LINES
-        while not ended.wait(seconds):
-            call()
-            seconds = min(2 * seconds, MOST_SECONDS)
-
-    thread = threading.Thread(target=repeat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
 
 
 def _write(path: Path, **facts) -> None:

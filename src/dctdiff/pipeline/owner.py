@@ -12,7 +12,6 @@ import os
 import platform
 import secrets
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import IO
 from dctdiff.pipeline.errors import Interrupted, UserError
 from dctdiff.pipeline.files import parsed_json, write_json
 from dctdiff.pipeline.lock import opened
+from dctdiff.pipeline.meanwhile import meanwhile
 from dctdiff.pipeline.slice import Form
 
 LOCK = "lock"
@@ -75,21 +75,16 @@ class Owner:
     @contextlib.contextmanager
     def beating(self) -> Iterator[None]:
         self._write()
-        ended = threading.Event()
-        thread = threading.Thread(target=self._beat, args=(ended,), daemon=True)
-        thread.start()
         try:
-            yield
+            with meanwhile(self._beat, BEAT_SECONDS, BEAT_SECONDS):
+                yield
         finally:
-            ended.set()
-            thread.join()
             with contextlib.suppress(OSError):
                 self._change(released=True)
 
-    def _beat(self, ended: threading.Event) -> None:
-        while not ended.wait(BEAT_SECONDS):
-            with contextlib.suppress(OSError):  # a disk that is full, or away for a while
-                self._change(beat=self.name.beat + 1)
+    def _beat(self) -> None:
+        with contextlib.suppress(OSError):  # a disk that is full, or away for a while
+            self._change(beat=self.name.beat + 1)
 
     def _change(self, **changes) -> None:
         self._look()

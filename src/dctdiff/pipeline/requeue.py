@@ -21,4 +21,8 @@ def queue_again() -> None:
         print(f"the time of job {job} is nearly over; it is queued again", file=sys.stderr, flush=True)
     except (OSError, subprocess.SubprocessError) as error:
         said = getattr(error, "stderr", None) or error
-        print(f"job {job} could not be queued again: {str(said).strip()}", file=sys.stderr, flush=True)
+        print(
+            f"job {job} could not be queued again ({str(said).strip()}); start the same command again",
+            file=sys.stderr,
+            flush=True,
+        )
