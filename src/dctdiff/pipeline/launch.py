@@ -98,7 +98,7 @@ def _head(task: Step) -> str:
         return next((word.partition("=")[2] for word in words if word.startswith("NodeAddr=")), first)
     except (OSError, subprocess.CalledProcessError, IndexError):
         raise UserError(
-            f"the first of the nodes {task.nodes} has no address: scontrol does not say it here; start the stage by torchrun"
+            f"scontrol does not say the address of the first of the nodes {task.nodes}; start the stage by torchrun"
         ) from None
 
 
