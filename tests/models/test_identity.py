@@ -36,6 +36,7 @@ ELSEWHERE = {
     "networks.uvit.gelu_linear", "models.execution.compiled", "models.execution._has_c_compiler",
     "models.execution.RecordedGraph.__init__", "models.execution.RecordedGraph.__call__",
     "models.execution.RecordedGraph._called", "models.execution.RecordedGraph._record",
+    "models.execution.RecordedGraph.reset", "models.step.Learner._load", "models.step.summed_over_processes",
     "diffusion.schedule.Schedule.velocity", "spaces.dct._encode_torch", "spaces.dct._encoder",
     "spaces.dct.encoding_matrix",
 }  # fmt: skip
@@ -91,7 +92,8 @@ LOOP = {f"models.{name}" for name in (
     "training.Progress.go_on_with", "training.check_finite",
     "training.log_line", "identity.training_code", "state.load_state", "state.save_state", "state.candidate_path",
     "state.latest_step", "state.logged_step", "state._last_line", "state.states_in", "state._step",
-    "step.Learner.state", "weights.save_model", "weights._digest", "weights.checkpoint_name",
+    "step.Learner.state", "step.Learner.log_entries", "step.Learner.close",
+    "weights.save_model", "weights._digest", "weights.checkpoint_name",
     "config.ModelConfig.to_json",
 )} | {"params.jobs.choices"}  # fmt: skip
 
@@ -99,7 +101,7 @@ LOOP = {f"models.{name}" for name in (
 @pytest.mark.parametrize("space", CONFIGS)
 def test_all_that_a_step_calls_counts_and_nothing_else(tmp_path, space):
     called = {name for name in called_by_training(tmp_path, space) if not name.startswith("pipeline.")}
-    counted = training_code(CONFIGS[space]).keys() & FUNCTIONS.keys()
+    counted = training_code(RUN, CONFIGS[space]).keys() & FUNCTIONS.keys()
     assert {"diffusion.loss.PredictionLoss.__call__", "networks.uvit.Block.forward"} <= called
     assert called - counted <= LOOP
     unseen = {name for name in counted - called if not name.startswith(COMPILED)}
@@ -121,12 +123,12 @@ def perturbed(monkeypatch, name: str) -> None:
 
 @pytest.mark.parametrize("space", CONFIGS)
 def test_an_edit_of_a_function_moves_the_code_of_a_run_if_it_counts_and_else_not(monkeypatch, space):
-    before = training_code(CONFIGS[space])
+    before = training_code(RUN, CONFIGS[space])
     moved = set()
     for name in FUNCTIONS:
         with monkeypatch.context() as patch:
             perturbed(patch, name)
-            if differences(before, training_code(CONFIGS[space])):
+            if differences(before, training_code(RUN, CONFIGS[space])):
                 moved.add(name)
     assert moved == before.keys() & FUNCTIONS.keys()
     assert {"models.step.Learner.optimise", "diffusion.draws.seed_from", "models.optimiser.update_ema"} <= moved
@@ -191,4 +193,4 @@ def test_the_order_of_keys_does_not_matter():
 def test_a_root_of_the_numerical_path_cannot_disappear(monkeypatch):
     monkeypatch.setattr(identity, "STEP", ("dctdiff.models.step.Learner.leap",))
     with pytest.raises(ValueError, match="is not defined"):
-        training_code(CONFIGS["dct"])
+        training_code(RUN, CONFIGS["dct"])

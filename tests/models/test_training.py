@@ -15,7 +15,7 @@ from dctdiff.models.config import ModelConfig, model_config
 from dctdiff.models.optimiser import learning_rate
 from dctdiff.models.sampling import image_labels, sample_images
 from dctdiff.models.state import candidates, states_in
-from dctdiff.models.step import encoded
+from dctdiff.models.step import accelerator_of, encoded
 from dctdiff.models.training import train
 from dctdiff.models.weights import load_model, save_model, write_checkpoints
 from dctdiff.params.train import Run
@@ -407,3 +407,54 @@ def test_a_conditional_model_learns_its_classes(tmp_path):
     brightness = samples.mean(axis=(1, 2, 3))
     assert 10 < drawn.sum() < 30  # both classes, at their frequency in training
     assert brightness[drawn == 0].mean() + 50 < brightness[drawn == 1].mean()
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_steps_that_overflow_are_skipped_counted_and_part_of_the_state(tmp_path, monkeypatch, optimizer):
+    """As in fp16, by a scale so large that float32 overflows, until it has been halved often enough."""
+    run = RUN.model_copy(update={"optimizer": optimizer, "log_steps": 1, "warmup_steps": 0})
+
+    def scaled(run):
+        accelerator = accelerator_of(run)
+        accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127, growth_interval=1000)
+        return accelerator
+
+    monkeypatch.setattr(training, "accelerator_of", scaled)
+    weights = [30.0] * 24  # whose gradients times 2^127 are beyond float32
+    straight, log = train(run, CONFIG, weights, IMAGES, None, tmp_path / "straight", lambda: False)
+    found = [json.loads(line) for line in log]
+    skipped = [line["skipped_steps"] for line in found]
+    assert 2 <= skipped[-1] < RUN.train_steps and skipped[:2] == [1, 2]
+    assert [line["loss_scale"] for line in found] == [2.0 ** (127 - n) for n in skipped]
+    with pytest.raises(Interrupted):
+        asked = iter(range(1, 10_000))
+        train(run, CONFIG, weights, IMAGES, None, tmp_path / "pieces", lambda: next(asked) == 2)
+    assert same_run((straight, log), train(run, CONFIG, weights, IMAGES, None, tmp_path / "pieces", lambda: False))
+
+
+def test_a_skipped_step_moves_no_weight(tmp_path, monkeypatch):
+    def scaled(run):
+        accelerator = accelerator_of(run)
+        accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127)
+        return accelerator
+
+    monkeypatch.setattr(training, "accelerator_of", scaled)
+    network = CONFIG.network()
+    network.initialise(torch_generator(RUN.seed, "weights", 0))
+    for optimizer in ("adamw", "muon"):
+        run = RUN.model_copy(update={"optimizer": optimizer, "train_steps": 2, "warmup_steps": 0})
+        ema, _ = train(run, CONFIG, [1e4] * 24, IMAGES, None, tmp_path / optimizer, lambda: False)
+        assert same(ema, network.state_dict())
+
+
+def test_times_have_the_distribution_that_the_run_says():
+    codec = CONFIG.codec()
+    for t_logit in (None, [-1.2, 1.6]):
+        run = RUN.model_copy(update={"batch_size": 20_000, "t_logit": t_logit})
+        images = torch.zeros(20_000, 8, 8, 3, dtype=torch.uint8)
+        t = training_batch(run, 3, slice(None), images, None, codec.shape, torch.device("cpu"))[3]
+        assert ((t > 0) & (t < 1)).all()
+        drawn = t if t_logit is None else torch.logit(t.double())
+        mean, std = (0.5, 12**-0.5) if t_logit is None else t_logit
+        assert drawn.mean().item() == pytest.approx(mean, abs=0.03 * std)
+        assert drawn.std().item() == pytest.approx(std, rel=0.03)

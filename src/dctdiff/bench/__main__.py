@@ -12,15 +12,16 @@ from dctdiff.bench.shapes import SAMPLED, TRAINED
 
 FOLDER = Path("results/bench")
 COMPARED = ["cifar10-dctdiff-m", "celeba64-dctdiff-s"]  # attention backends and precisions, on these shapes
+SCALED = {"cifar10-dctdiff-m": 1, "ffhq256-dctdiff-m": 4}  # run -> parts of the 256 images of one GPU
 LARGE = ["ffhq512-dctdiff-m", "--batch_size", "128"]
 
 
-def benchmarks(has_gpu: bool, official: str | None) -> dict[str, list[str]]:
+def benchmarks(n_gpus: int, official: str | None) -> dict[str, list[str]]:
     """Name -> module and arguments, without the file to write. ``official``: a checkout of the authors' code."""
     found = {"codec": ["codec", "cpu"], "loading": ["loading"], "rounding": ["rounding"]}
     if official:
         found["official-codec"] = ["official", official, "codec"]
-    if not has_gpu:
+    if not n_gpus:
         return found
     found = {"ceilings": ["ceilings"], **found, "codec-gpu": ["codec", "cuda"], "features": ["features"]}
     found["start"] = ["start"]
@@ -28,12 +29,24 @@ def benchmarks(has_gpu: bool, official: str | None) -> dict[str, list[str]]:
     found["sampling"] = ["sampling", *SAMPLED]
     if official:
         found["official"] = ["official", official, *TRAINED]
-    found["training-fp16"] = ["training", *COMPARED, "--mixed_precision", "fp16"]
+    found["training-fp16"] = ["training", *TRAINED, "--mixed_precision", "fp16"]
     found["training-eager"] = ["training", *COMPARED, "--compile", "never"]
     for attention in ("xformers", "math"):
         found[f"training-{attention}"] = ["training", *COMPARED, "--attention", attention]
     found["training-large"] = ["training", *LARGE]
     found["training-large-checkpointing"] = ["training", *LARGE, "--gradient_checkpointing"]
+    return found | scaling(n_gpus)
+
+
+def scaling(n_gpus: int) -> dict[str, list[str]]:
+    """One GPU and all of this machine: with 256 images for each of them (weak scaling), and for all (strong)."""
+    found = {}
+    for run, parts in SCALED.items():
+        words = ["training", run, "--accumulation_steps", str(parts)]
+        strong = [(n_gpus, 256)] if parts == 1 else []
+        for processes, batch_size in [(1, 256), (n_gpus, 256 * n_gpus), *strong]:
+            more = ["--batch_size", str(batch_size), "--processes", str(processes)]
+            found[f"training-{run}-{processes}x{batch_size // processes}"] = [*words, *more]
     return found
 
 
@@ -42,7 +55,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="benchmarks to run; none: all that this machine can run")
     parser.add_argument("--official", metavar="FOLDER", help="also measure the authors' code, in a checkout of it")
     arguments = parser.parse_args()
-    chosen, known = arguments.names, benchmarks(torch.cuda.is_available(), arguments.official)
+    chosen, known = arguments.names, benchmarks(torch.cuda.device_count(), arguments.official)
     unknown = [name for name in chosen if name not in known]
     if unknown:
         sys.exit(f"error: {unknown[0]} is not a benchmark of this machine; known are {', '.join(known)}")

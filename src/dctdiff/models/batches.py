@@ -48,7 +48,11 @@ def training_batch(
     """Images, flips, noise of ``shape``, times (and labels) of one process's part of the batch of ``step``."""
     # Every process draws for the global batch, and takes its part.
     generator = torch_generator(run.seed, "step", step, device)
-    t = torch.rand(run.batch_size, generator=generator, device=device)
+    if run.t_logit is None:
+        t = torch.rand(run.batch_size, generator=generator, device=device)
+    else:
+        mean, std = run.t_logit
+        t = torch.sigmoid(mean + std * torch.randn(run.batch_size, generator=generator, device=device))
     eps = torch.randn(run.batch_size, *shape, generator=generator, device=device)
     flip = torch.rand(run.batch_size, generator=generator, device=device) < FLIP_PROBABILITY
     batch = (images.to(device, non_blocking=True), flip[local], eps[local], t[local])

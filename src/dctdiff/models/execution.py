@@ -104,6 +104,13 @@ class RecordedGraph:
         self.graph.replay()
         return self.output
 
+    def reset(self) -> None:
+        """Forget what is recorded."""
+        if self.graph is not None:
+            torch.cuda.synchronize()
+            self.graph.reset()
+            self.graph = None
+
     def _called(self, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
         self.stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self.stream):

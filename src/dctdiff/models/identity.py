@@ -20,12 +20,12 @@ STEP = (
 FROM_IMAGES = ("eta", "class_counts")  # of the model's config
 
 
-def training_code(config: ModelConfig) -> dict[str, str]:
+def training_code(run: Run, config: ModelConfig) -> dict[str, str]:
     """Name -> digest of each definition behind a step of training (``dctdiff.pipeline.code``).
 
     Params count by their values in ``run_identity``, not by the code that checks them.
     """
-    return meaning(STEP, chosen=choices(config.space), without=("params",))
+    return meaning(STEP, chosen=choices(config.space, run.optimizer), without=("params",))
 
 
 def run_identity(run: Run, config: ModelConfig, weights: list[float], images_sha256: dict, made: dict) -> dict:
@@ -41,7 +41,7 @@ def run_identity(run: Run, config: ModelConfig, weights: list[float], images_sha
         "weights": weights,
         "images_sha256": images_sha256,
         "images_made": made,
-        "code": training_code(config),
+        "code": training_code(run, config),
     }
     return json.loads(json.dumps(identity))
 

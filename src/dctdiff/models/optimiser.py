@@ -1,8 +1,34 @@
-"""The optimiser beside AdamW itself: the learning rate of each step, and the averaged weights (EMA)."""
+"""The optimiser: which parameters it moves how, the learning rate of each step, and the averaged weights (EMA)."""
+
+from collections.abc import Iterable
 
 import torch
 
+from dctdiff.models.muon import Muon
 from dctdiff.params.train import Run
+
+
+def all_by_adamw(network: torch.nn.Module, run: Run) -> list[torch.optim.Optimizer]:
+    """AdamW of all parameters (protocol point 23)."""
+    return [adamw(network.parameters(), run)]
+
+
+def blocks_by_muon(network: torch.nn.Module, run: Run) -> list[torch.optim.Optimizer]:
+    """Muon of the matrices of the blocks, AdamW of the rest. Queries, keys and values are three matrices."""
+    named = dict(network.named_parameters())
+    matrices = {name: weight for name, weight in named.items() if "block" in name and weight.ndim == 2}
+    stacked = [weight for name, weight in matrices.items() if "qkv" in name]
+    single = [weight for name, weight in matrices.items() if "qkv" not in name]
+    rest = [weight for name, weight in named.items() if name not in matrices]
+    groups = [{"params": stacked, "parts": 3}, {"params": single}]
+    return [adamw(rest, run), Muon(groups, lr=run.lr, weight_decay=run.weight_decay)]
+
+
+OPTIMISERS = {"adamw": all_by_adamw, "muon": blocks_by_muon}
+
+
+def adamw(parameters: Iterable[torch.nn.Parameter], run: Run) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(parameters, lr=run.lr, weight_decay=run.weight_decay, betas=tuple(run.betas), fused=True)
 
 
 def make_recordable(optimizer: torch.optim.Optimizer, recorded: bool, device: torch.device) -> None:

@@ -1,17 +1,16 @@
 """One step of training: whatever it computes is in here or in what is imported here."""
 
-import contextlib
 from collections.abc import Callable
 
 import torch
-from accelerate import Accelerator, DistributedType
+from accelerate import Accelerator
 
 from dctdiff.diffusion.draws import torch_generator
 from dctdiff.diffusion.loss import PredictionLoss
 from dctdiff.models.batches import training_batch
 from dctdiff.models.config import ModelConfig
 from dctdiff.models.execution import RecordedGraph, choose_attention, compiled, compiles, precision, records
-from dctdiff.models.optimiser import learning_rate, make_recordable, set_learning_rate, update_ema
+from dctdiff.models.optimiser import OPTIMISERS, learning_rate, make_recordable, set_learning_rate, update_ema
 from dctdiff.params.train import Run
 from dctdiff.pipeline.hardware import default_device
 from dctdiff.spaces.codec import Codec
@@ -26,7 +25,13 @@ def accelerator_of(run: Run) -> Accelerator:
 
 
 class Learner:
-    """What a step of training changes (network, optimiser, averaged weights), and the step."""
+    """What a step of training changes (network, optimisers, averaged weights), and the step.
+
+    ``accelerate`` tells the processes, the arithmetic and the scale of fp16. Its wrappers are passed by: that of
+    the network (DDP) adds up gradients bucket by bucket from within the backward pass, for which the compiled
+    network is cut at each bucket, and no CUDA graph holds the step; that of an optimiser lets fp16's scale follow
+    one optimiser only.
+    """
 
     def __init__(
         self, run: Run, config: ModelConfig, weights: list[float], accelerator: Accelerator, saved: dict | None
@@ -42,55 +47,96 @@ class Learner:
         self.network.to(device)
         choose_attention(self.network, run, device)
         self.ema = {name: weight.detach().clone() for name, weight in self.network.state_dict().items()}
-        optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=run.lr, weight_decay=run.weight_decay, betas=tuple(run.betas), fused=True
-        )
+        self.optimisers = OPTIMISERS[run.optimizer](self.network, run)
+        self.scaler = accelerator.scaler or torch.amp.GradScaler(device.type, enabled=False)
+        self.skipped_steps = torch.zeros((), dtype=torch.int64, device=device)  # by fp16, so far
         if saved is not None:
-            self.network.load_state_dict(saved["network"])
-            optimizer.load_state_dict(saved["optimizer"])
-            self.ema = saved["ema"]
-        # A recorded step has no room for a sum over processes, nor for fp16's decision to skip a step.
-        alone = accelerator.distributed_type == DistributedType.NO
-        self.recordable = records(run, device) and alone and accelerator.scaler is None
-        make_recordable(optimizer, self.recordable, device)
-        self.wrapped, self.optimizer = accelerator.prepare(self.network, optimizer)
-        if saved is not None and accelerator.scaler is not None:
-            accelerator.scaler.load_state_dict(saved["scaler"])
-        self.predict = compiled(self.wrapped) if compiles(run, device) else self.wrapped
-        self.live = self.network.state_dict()  # the tensors that the optimiser changes in place
+            self._load(saved)
+        recorded = records(run, device)
+        for optimiser in self.optimisers:
+            make_recordable(optimiser, recorded, device)
+        self.called = compiled(self.network) if compiles(run, device) else self.network
+        self.live = self.network.state_dict()  # the tensors that the optimisers change in place
         self.local = slice_of_process(run.batch_size, accelerator)
-        self.optimise_batch: Callable = RecordedGraph(self.optimise) if self.recordable else self.optimise
+        self.optimise_batch: Callable = RecordedGraph(self.optimise) if recorded else self.optimise
 
     def step(self, index: int, images: torch.Tensor, y: torch.Tensor | None) -> torch.Tensor:
         """Step ``index`` on this process's part of the batch; the mean loss over all processes."""
         batch = training_batch(self.run, index, self.local, images, y, self.codec.shape, self.accelerator.device)
-        set_learning_rate(self.optimizer, learning_rate(self.run, index))
-        return self.accelerator.reduce(self.optimise_batch(*batch), "mean")
+        for optimiser in self.optimisers:
+            set_learning_rate(optimiser, learning_rate(self.run, index))
+        return self.optimise_batch(*batch)
 
     def optimise(self, images: torch.Tensor, flip: torch.Tensor, *drawn: torch.Tensor) -> torch.Tensor:
-        """A step on a batch of ``training_batch``; ``drawn``: eps, t (and labels). Returns this process's loss."""
+        """A step on a batch of ``training_batch``; ``drawn``: eps, t (and labels). Returns the loss of all processes.
+
+        Nothing in it waits for the GPU, so that it can be recorded.
+        """
         batch = (encoded(self.codec, images, flip), *drawn)
-        self.optimizer.zero_grad(set_to_none=True)
+        for optimiser in self.optimisers:
+            optimiser.zero_grad(set_to_none=True)
         total = torch.zeros((), device=images.device)
         parts = list(zip(*(values.chunk(self.run.accumulation_steps) for values in batch), strict=True))
-        for number, part in enumerate(parts, start=1):
-            last = number == len(parts)  # only then processes add up their gradients
-            with contextlib.nullcontext() if last else self.accelerator.no_sync(self.wrapped):
-                loss = self.loss(self.predict, *part) / len(parts)
-                self.accelerator.backward(loss)
+        for part in parts:
+            loss = self.loss(self.predict, *part) / (len(parts) * self.accelerator.num_processes)
+            self.scaler.scale(loss).backward()
             total += loss.detach()
-        self.optimizer.step()
-        update_ema(self.ema, self.live, self.run.ema_rate)
+        if self.accelerator.num_processes > 1:
+            total = summed_over_processes(list(self.network.parameters()), total)
+        self._update()
         return total
 
+    def predict(self, *inputs: torch.Tensor) -> torch.Tensor:
+        with self.accelerator.autocast():
+            return self.called(*inputs)
+
+    @torch.no_grad()
+    def _update(self) -> None:
+        scale = self.scaler.scale(torch.ones((), device=self.accelerator.device))
+        for optimiser in self.optimisers:
+            self.scaler.step(optimiser)
+        self.scaler.update()
+        self.skipped_steps += self.scaler.scale(torch.ones_like(scale)) < scale
+        update_ema(self.ema, self.live, self.run.ema_rate)
+
+    def log_entries(self) -> dict[str, float]:
+        """What fp16 adds to a line of the log."""
+        if not self.scaler.is_enabled():
+            return {}
+        return {"loss_scale": self.scaler.get_scale(), "skipped_steps": self.skipped_steps.item()}
+
     def state(self) -> dict:
-        scaler = self.accelerator.scaler
         return {
             "network": self.network.state_dict(),
             "ema": self.ema,
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": {} if scaler is None else scaler.state_dict(),
+            "optimizers": [optimiser.state_dict() for optimiser in self.optimisers],
+            "scaler": self.scaler.state_dict(),
+            "skipped_steps": self.skipped_steps,
         }
+
+    def _load(self, saved: dict) -> None:
+        self.network.load_state_dict(saved["network"])
+        # Earlier versions had one optimiser, and did not count.
+        for optimiser, state in zip(self.optimisers, saved.get("optimizers") or [saved["optimizer"]], strict=True):
+            optimiser.load_state_dict(state)
+        self.ema = saved["ema"]
+        self.scaler.load_state_dict(saved["scaler"])
+        self.skipped_steps += saved.get("skipped_steps", 0)
+
+    def close(self) -> None:
+        """Let go of the recorded step: its processes cannot part from each other while there is one."""
+        if isinstance(self.optimise_batch, RecordedGraph):
+            self.optimise_batch.reset()
+
+
+def summed_over_processes(parameters: list[torch.nn.Parameter], loss: torch.Tensor) -> torch.Tensor:
+    """Add up the gradients of all processes, and their losses: as one tensor, of which the gradients are then parts."""
+    values = torch.cat([*(parameter.grad.flatten() for parameter in parameters), loss.reshape(1)])
+    torch.distributed.all_reduce(values)
+    *gradients, [total] = values.split([*(parameter.numel() for parameter in parameters), 1])
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient.view_as(parameter)
+    return total
 
 
 def slice_of_process(batch_size: int, accelerator: Accelerator) -> slice:

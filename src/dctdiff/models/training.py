@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 
 from dctdiff.models.batches import loaded_batches
 from dctdiff.models.config import ModelConfig
@@ -86,7 +85,7 @@ def train(
     saved = load_state(state_folder, run, device, quiet=not writes)
     learner = Learner(run, config, weights, accelerator, saved)
     state = Progress(**saved["progress"]) if saved else Progress(torch.zeros((), device=device))
-    state.go_on_with(digest_of(training_code(config)))
+    state.go_on_with(digest_of(training_code(run, config)))
     if writes:
         check_owner()
         reached = min(logged_step(state_folder), run.train_steps)
@@ -108,7 +107,7 @@ def train(
     loaded = loaded_batches(run, learner.local, state.step, images, labels, pinned=device.type == "cuda")
     bar = progress("train", run.train_steps, "steps", initial=state.step)
     bar.disable = not writes
-    with contextlib.closing(loaded), contextlib.closing(bar):
+    with contextlib.closing(learner), contextlib.closing(loaded), contextlib.closing(bar):
         meetings = Meetings(state.step, stop)
         started = saved_at = time.monotonic()
         while state.step < run.train_steps:
@@ -128,7 +127,7 @@ def train(
 
             if at_line:
                 bar.set_postfix_str(f"loss {state.mean_loss():.4f}", refresh=False)
-                state.end_line(log_line(run, state, accelerator))
+                state.end_line(log_line(run, state, learner))
             if at_checkpoint:
                 saved_at = time.monotonic()
             new = (at_line, at_candidate, at_checkpoint)
@@ -137,12 +136,13 @@ def train(
             elif writes and any(new):
                 write(*new)
             if stopping and not finished:
+                learner.close()
                 accelerator.end_training()
                 raise Interrupted(f"stopped after step {state.step}; the same command goes on from there")
     accelerator.wait_for_everyone()
     accelerator.free_memory()
     accelerator.end_training()
-    return learner.ema, [*state.log, *([log_line(run, state, accelerator)] if state.n_losses else [])]
+    return learner.ema, [*state.log, *([log_line(run, state, learner)] if state.n_losses else [])]
 
 
 def check_finite(step: int, folder: Path, *tensors: torch.Tensor) -> None:
@@ -153,17 +153,19 @@ def check_finite(step: int, folder: Path, *tensors: torch.Tensor) -> None:
     raise UserError(f"the loss is not finite at step {step}; {last}; lower lr or use another mixed_precision")
 
 
-def log_line(run: Run, state: Progress, accelerator: Accelerator) -> str:
+def log_line(run: Run, state: Progress, learner: Learner) -> str:
     """JSON of the mean loss since the last line that fell on a multiple of log_steps."""
+    device = learner.accelerator.device
     line = {
         "step": state.step,
         "images": state.step * run.batch_size,
         "loss": state.mean_loss(),
         "lr": learning_rate(run, state.step - 1),
         "seconds": round(state.seconds, 3),
-        "precision": precision(run, accelerator.device),
-        "device": device_name(accelerator.device),
-        "processes": accelerator.num_processes,
+        "precision": precision(run, device),
+        "device": device_name(device),
+        "processes": learner.accelerator.num_processes,
+        **learner.log_entries(),
         "code": state.code[:SHOWN_DIGITS],
         **({"continued": state.continued} if state.continued else {}),
     }

@@ -72,9 +72,9 @@ def _at(suite: dict, keys: list[str], name: str | None) -> dict:
     return suite
 
 
-def choices(space: str) -> dict[str, str]:
-    """The entries that a model in ``space`` uses of the registries in ``dctdiff.models.config``."""
-    return {"CODECS": space, "NETWORKS": space}
+def choices(space: str, optimizer: str | None = None) -> dict[str, str]:
+    """The entries that a model in ``space`` uses of the registries in ``dctdiff.models``, and its training."""
+    return {"CODECS": space, "NETWORKS": space} | ({"OPTIMISERS": optimizer} if optimizer else {})
 
 
 def module_of(suite: dict, stage: str, name: str | None = None) -> str:
@@ -90,8 +90,10 @@ def chosen(suite: dict, stage: str, name: str | None = None) -> dict[str, str]:
         return {}
     entry = suite[STAGES[stage].section][name]
     run = suite["runs"][entry["run"] if stage == "sample" else name]
-    samplers = {} if stage == "weights" else {"SAMPLERS": entry["sampler"]}
-    return choices(suite["codecs"][run["codec"]]["space"]) | samplers
+    space = suite["codecs"][run["codec"]]["space"]
+    if stage != "weights":
+        return choices(space) | {"SAMPLERS": entry["sampler"]}
+    return choices(space, run.get("optimizer", "adamw") if run["weights"] == "trained" else None)
 
 
 def edited_code(suite: dict, stage: str, name: str | None = None) -> str:

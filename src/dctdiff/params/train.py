@@ -44,13 +44,23 @@ class Run(Execution):
         le=10**6,
         description="classes of the training images, whose labels the network is given; none: unconditional",
     )
+    t_logit: list[float] | None = Field(
+        None,
+        min_length=2,
+        max_length=2,
+        description="mean and std of log(t / (1 - t)), normal, of the times of training; none: t is uniform, as in "
+        "the paper",
+    )
     snr_scale: float = Field(gt=0, le=10**6, description="factor c on the signal-to-noise ratio at every t")
     train_steps: Count = Field(
         description="optimiser steps; raising it, up to lr_end_step if there is one, continues the run"
     )
     batch_size: Count = Field(description="images per step, over all processes")
-    lr: float = Field(gt=0, le=1, description="learning rate of AdamW after the warm-up")
-    weight_decay: float = Field(ge=0, le=100, description="weight decay of AdamW, on all parameters")
+    optimizer: Literal["adamw", "muon"] = Field(
+        "adamw", description="AdamW, as in the paper, or Muon for the matrices of the blocks and AdamW for the rest"
+    )
+    lr: float = Field(gt=0, le=1, description="learning rate after the warm-up")
+    weight_decay: float = Field(ge=0, le=100, description="weight decay, on all parameters")
     betas: list[Annotated[float, Field(ge=0, lt=1)]] = Field(min_length=2, max_length=2, description="betas of AdamW")
     warmup_steps: int = Field(ge=0, le=10**9, description="steps over which lr rises linearly from 0")
     lr_end_step: Count | None = Field(
