@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import numpy as np
 import torch
 
 from dctdiff.data.archive import class_labels, image_names, read_images, read_record
@@ -10,7 +9,7 @@ from dctdiff.diffusion.draws import label_per_image
 from dctdiff.models.config import ModelConfig
 from dctdiff.models.weights import save_model
 from dctdiff.params.sample import Cell
-from dctdiff.stages.sample import file_names, share
+from dctdiff.stages.sample import file_names
 from engines import run
 
 CONFIG = ModelConfig(
@@ -41,10 +40,6 @@ def sampled(folder, config, processes=1, **changes):
     return folder / f"{processes}.zip"
 
 
-def test_shares_cover_all_images_once():
-    assert [list(share(range(7), rank, 3)) for rank in range(3)] == [[0, 1], [2, 3], [4, 5, 6]]
-
-
 def test_names_are_numbers_and_with_classes_the_label_first():
     cell = Cell.model_validate({**CELL, "n_images": 30})
     assert list(file_names(CONFIG, cell).values())[:2] == ["00000000.jpg", "00000001.jpg"]
@@ -57,11 +52,7 @@ def test_names_are_numbers_and_with_classes_the_label_first():
 def test_two_processes_make_the_same_images(tmp_path):
     """With a label and fresh noise for each image."""
     paths = [sampled(tmp_path, CONDITIONAL, processes, sampler="ddpm") for processes in (1, 2)]
-    one, two = map(read_images, paths)
-    assert one.shape == (7, 8, 8, 3)
-    assert np.abs(one.astype(int) - two).mean() < 0.1
-    assert image_names(paths[0]) == image_names(paths[1])
-    assert read_record(paths[0]) == read_record(paths[1])
-    assert not list(tmp_path.glob("*part*"))
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert read_images(paths[0]).shape == (7, 8, 8, 3)
     assert class_labels(image_names(paths[0]))[1] == ["0000", "0001", "0002"]
     assert read_record(paths[0])["model"]["num_classes"] == 3

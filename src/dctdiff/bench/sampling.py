@@ -3,6 +3,7 @@
 import argparse
 import tempfile
 import time
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -13,6 +14,7 @@ from dctdiff.data.archive import write_archive
 from dctdiff.models.cost import forward_flops
 from dctdiff.models.execution import precision, prepared_for_sampling
 from dctdiff.params.sample import Cell
+from dctdiff.pipeline.turns import parts_of
 from dctdiff.stages.sample import file_names, generate
 
 NFE, BATCHES = 50, 4
@@ -31,7 +33,9 @@ def measured(name: str) -> dict:
 
     def seconds_of(n_images: int, folder: str) -> float:
         started = time.monotonic()
-        write_archive(Path(folder) / "samples.zip", generate(network, config, cell, names, range(n_images)), {})
+        parts = parts_of(range(n_images), batch_size)
+        entries = chain.from_iterable(generate(network, config, cell, names, parts))
+        write_archive(Path(folder) / "samples.zip", entries, {})
         return time.monotonic() - started
 
     with tempfile.TemporaryDirectory() as folder:

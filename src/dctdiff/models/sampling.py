@@ -33,7 +33,7 @@ def sample_images(
     codec, schedule = config.codec(), config.schedule()
     device = next(network.parameters()).device
     predict = prepared_for_sampling(network, execution)
-    batch_size = min(batch_size, len(indices))
+    batch_size = max(1, min(batch_size, len(indices)))
 
     def encoded_batch(batch: Sequence[int]) -> torch.Tensor:
         labels = image_labels(config, seed, batch)

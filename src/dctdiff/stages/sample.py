@@ -8,10 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import torch
-from accelerate import PartialState
-
-from dctdiff.data.archive import coding_threads, encode_jpeg, read_entries, write_archive, write_grid
+from dctdiff.data.archive import coding_threads, encode_jpeg, write_archive, write_grid
 from dctdiff.models.config import ModelConfig
 from dctdiff.models.execution import precision
 from dctdiff.models.sampling import image_labels, sample_images
@@ -21,10 +18,10 @@ from dctdiff.params.jobs import choices
 from dctdiff.params.machine import read_machine
 from dctdiff.params.sample import Cell
 from dctdiff.pipeline.command import run_stage
-from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import sha256
 from dctdiff.pipeline.progress import progress
 from dctdiff.pipeline.record import Used
+from dctdiff.pipeline.turns import in_order, is_first, meet, own, parts_of
 
 PATHS = {
     "weights": "EMA weights, of the run's last step or of its selection",
@@ -43,33 +40,34 @@ def file_names(config: ModelConfig, cell: Cell) -> dict[int, str]:
     return dict(sorted(names.items(), key=lambda item: item[1]))
 
 
-def share(indices: Sequence[int], rank: int, processes: int) -> Sequence[int]:
-    """The images of one process: contiguous, and all shares together are all images."""
-    return indices[len(indices) * rank // processes : len(indices) * (rank + 1) // processes]
-
-
 def generate(
-    network, config: ModelConfig, cell: Cell, names: dict[int, str], indices: Sequence[int]
-) -> Iterator[tuple[str, bytes]]:
-    batches = sample_images(network, config, cell.sampler, cell.nfe, cell.seed, indices, cell.batch_size, cell)
+    network, config: ModelConfig, cell: Cell, names: dict[int, str], parts: list[Sequence[int]]
+) -> Iterator[list[tuple[str, bytes]]]:
+    """Name and file of each image, those of one part after the other."""
+    size = max(map(len, parts), default=0)
+    indices = [index for part in parts for index in part]
+    batches = sample_images(network, config, cell.sampler, cell.nfe, cell.seed, indices, size, cell)
     threads = coding_threads(config.resolution)
     encoded = deque()  # of at most two batches: one is written while the next is generated
-    with progress("sample", len(indices), "images") as bar, ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         for batch, images in batches:
             encoded.append((batch, pool.map(encode_jpeg, images, itertools.repeat(cell.jpeg_quality))))
             if len(encoded) == 2:
-                yield from named(*encoded.popleft(), names)
-            bar.update(len(batch))
-        yield from named(*encoded.pop(), names)
+                yield named(*encoded.popleft(), names)
+        for last in encoded:
+            yield named(*last, names)
 
 
-def named(batch: Sequence[int], files: Iterable[bytes], names: dict[int, str]) -> Iterator[tuple[str, bytes]]:
-    return zip((names[index] for index in batch), files, strict=True)
+def named(batch: Sequence[int], files: Iterable[bytes], names: dict[int, str]) -> list[tuple[str, bytes]]:
+    return list(zip((names[index] for index in batch), files, strict=True))
 
 
-def joined(parts: list[Path]) -> Iterator[tuple[str, bytes]]:
-    for part in parts:
-        yield from read_entries(part)
+def arriving(made: Iterable[list[tuple[str, bytes]]], n_parts: int, n_images: int) -> Iterator[tuple[str, bytes]]:
+    """Name and file of each image of all processes, in the first of them."""
+    with progress("sample", n_images, "images") as bar:
+        for entries in in_order(made, n_parts):
+            yield from entries
+            bar.update(len(entries))
 
 
 def processes(paths: Namespace) -> int:
@@ -78,36 +76,26 @@ def processes(paths: Namespace) -> int:
 
 
 def main(paths: Namespace, cell: Cell) -> Used | None:
-    state = PartialState(cpu=not torch.cuda.is_available())
-    if state.num_processes > cell.n_images:
-        raise UserError(f"there are only {cell.n_images} images for {state.num_processes} processes; start fewer")
-    network, config = load_model(paths.weights, state.device)
+    device = meet()
+    network, config = load_model(paths.weights, device)
     model = dataclasses.asdict(config) | {"num_classes": config.num_classes}
     del model["class_counts"]  # long, and the names tell the labels
     record = {
         "stage": "sample",
         **cell.model_dump(exclude=ROUNDING_ONLY | {"batch_size"}),
-        "precision": precision(cell, state.device),
+        "precision": precision(cell, device),
         "model": model,
         "parameters": sum(weight.numel() for weight in network.parameters()),
         "weights_sha256": sha256(paths.weights),
     }
 
     names = file_names(config, cell)
-    indices = share(list(names), state.process_index, state.num_processes)
-    images = generate(network, config, cell, names, indices)
-    if state.num_processes == 1:
-        write_archive(paths.out_samples, images, record)
-    else:
-        parts = [Path(f"{paths.out_samples}.part{rank}") for rank in range(state.num_processes)]
-        write_archive(parts[state.process_index], images, record)
-        state.wait_for_everyone()
-        state.destroy_process_group()  # no one waits for the joining
-        if not state.is_main_process:
-            return None
-        write_archive(paths.out_samples, joined(parts), record)
-        for part in parts:
-            part.unlink()
+    parts = parts_of(list(names), cell.batch_size)
+    images = arriving(generate(network, config, cell, names, parts[own()]), len(parts), cell.n_images)
+    if not is_first():
+        deque(images, maxlen=0)
+        return None
+    write_archive(paths.out_samples, images, record)
     write_grid(paths.out_grid, paths.out_samples)
     return Used(choices(config.space) | {"SAMPLERS": cell.sampler})
 
