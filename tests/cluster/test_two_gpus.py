@@ -1,4 +1,4 @@
-"""Training and sampling on two GPUs of one host, for a machine that has them."""
+"""Training, sampling and measuring on two GPUs of one host, for a machine that has them."""
 
 import json
 import signal
@@ -11,6 +11,8 @@ from safetensors.torch import load_file
 from dctdiff.data.archive import read_images
 from engines import run
 from stages.test_sample import CONDITIONAL, sampled
+from stages.test_shared_images import folder as measured  # noqa: F401 (a fixture)
+from stages.test_shared_images import results
 from stages.test_weights_trained import SECONDS, command, folder, share, started  # noqa: F401 (a fixture)
 
 pytestmark = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
@@ -40,3 +42,9 @@ def test_a_training_on_two_gpus_is_stopped_and_goes_on_on_two_and_on_one(folder)
 def test_two_gpus_sample_the_images_of_one(tmp_path):
     one, two = (read_images(sampled(tmp_path, CONDITIONAL, processes, sampler="ddpm")) for processes in (1, 2))
     assert np.abs(one.astype(int) - two).mean() < 0.5
+
+
+def test_two_gpus_measure_what_one_does(measured):  # noqa: F811
+    one, two = (results(measured, processes) for processes in (1, 2))
+    for name in ("evaluation.json", "selection.json"):
+        assert json.loads(two[name])["value"] == pytest.approx(json.loads(one[name])["value"], rel=1e-3)

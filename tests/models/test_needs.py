@@ -1,6 +1,7 @@
 """What jobs are given on a cluster, from the plan and the machine."""
 
 import json
+from argparse import Namespace
 
 import pytest
 
@@ -8,6 +9,7 @@ from dctdiff.models.needs import START_MINUTES, needs_of
 from dctdiff.params.jobs import jobs_of
 from dctdiff.params.machine import Machine
 from dctdiff.params.suite import planned, read_params, validated
+from dctdiff.stages import evaluate, reference, sample, select, weights_trained
 from engines import ROOT
 
 INCEPTION = {"extractor": "inception", "feature_resolution": 299, "batch_size": 50}
@@ -53,6 +55,28 @@ def test_processes_share_time_and_multiply_what_each_has(plan):
     assert four.forecast_seconds == pytest.approx(one.forecast_seconds / 4)
     assert (four.gpus, four.nodes, four.cpus_per_node) == (4, 1, 4 * one.cpus_per_node)
     assert four.memory_mb == pytest.approx(4 * one.memory_mb, abs=4)
+
+
+def test_a_stage_starts_the_processes_that_a_scheduler_was_asked_for(plan, tmp_path, monkeypatch):
+    """Else it would look in vain for GPUs, or leave some idle."""
+    run, cell, dataset = RUN[1], "cifar10-dctdiff-m-dpm-50", "cifar10"
+    machine = Machine(processes_per_run=3, runs={run: 4}, processes_per_cell=2, cells={cell: 5})
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "workflow").mkdir()
+    (tmp_path / "workflow/machine.yaml").write_text(json.dumps(machine.model_dump()))
+    started = {
+        ("weights", run): weights_trained.processes(Namespace(out_weights=f"results/runs/{run}/last.safetensors")),
+        ("select", run): select.processes(Namespace(out_weights=f"results/runs/{run}/best.safetensors")),
+        ("sample", cell): sample.processes(Namespace(out_samples=f"results/samples/{cell}.zip")),
+        ("evaluate", cell): evaluate.processes(Namespace(out_evaluation=f"results/evaluations/cells/{cell}.json")),
+        ("evaluate_heldout", dataset): evaluate.processes(
+            Namespace(out_evaluation=f"results/evaluations/heldout/{dataset}.json")
+        ),
+        ("reference", dataset): reference.processes(Namespace(out_reference=f"data/{dataset}/reference.npz")),
+    }
+    needs = needs_of(plan, INCEPTION, machine)
+    assert {job: needs[job].processes for job in started} == started
+    assert list(started.values()) == [4, 4, 5, 5, 2, 2]
 
 
 def test_more_processes_than_a_node_has_gpus_are_spread_evenly(plan):

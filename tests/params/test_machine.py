@@ -36,6 +36,10 @@ WRONG = [
         "{gpus_per_node: 3, cells: {micro-dct-dpm: 5}}",
         "cells.micro-dct-dpm: 5 processes cannot be spread evenly over 2 nodes",
     ),
+    (
+        "{gpus_per_node: 2, processes_per_cell: 3, cells: {micro-dct-dpm: 2}}",
+        "processes_per_cell: 3 processes cannot be",
+    ),
     ("procesess_per_run: 1", "procesess_per_run is unknown; did you mean processes_per_run?"),
     ("limit_minutes: 1.5", "limit_minutes is 1.5, but should be a whole number"),
 ]

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from dctdiff.metrics.features import Extractor
+from dctdiff.metrics.frechet import fit
 from dctdiff.models.config import ModelConfig
 from dctdiff.models.weights import save_model
 from dctdiff.pipeline.errors import UserError
@@ -49,10 +50,8 @@ def folder(tmp_path, monkeypatch):
         torch.nn.init.normal_(network.decoder_pred.bias, std=0.5, generator=torch.Generator().manual_seed(step))
         save_model(f"checkpoints/{step:09d}.safetensors", network.state_dict(), CONFIG)
     params = select.SelectionSet(**PARAMS)
-    moments = select.Moments()
-    for batch in select.sampled_batches(tmp_path / f"checkpoints/{NEAREST:09d}.safetensors", params, "cpu"):
-        moments.update(extractor.features([batch], torch.device("cpu"), lambda n: None))
-    gaussian = moments.gaussian()
+    nearest, every = tmp_path / f"checkpoints/{NEAREST:09d}.safetensors", [range(params.n_images)]
+    gaussian = fit(mean_colours(torch.from_numpy(*select.sampled_batches(nearest, params, "cpu", every))).numpy())
     protocol = {
         "metric": extractor.metric, "extractor_sha256": extractor.sha256, "feature_resolution": 32,
         "reference_n_images": 20, "reference_images_sha256": "0",

@@ -107,7 +107,8 @@ rule reference:
         **resources("reference"),
     params:
         arguments=arguments("reference"),
+        launcher=launcher,
     shell:
-        "python -m dctdiff.stages.reference --images data/{wildcards.dataset}/train.zip {params.arguments}"
+        "{params.launcher}python -m dctdiff.stages.reference --images data/{wildcards.dataset}/train.zip {params.arguments}"
         " --out_reference {output.reference}"
         " --out_record {output.record}"

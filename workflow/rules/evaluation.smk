@@ -32,8 +32,9 @@ rule evaluate_heldout:
         **resources("evaluate_heldout"),
     params:
         arguments=arguments("evaluate_heldout"),
+        launcher=launcher,
     shell:
-        "python -m dctdiff.stages.evaluate --images {input.images} --reference {input.reference}"
+        "{params.launcher}python -m dctdiff.stages.evaluate --images {input.images} --reference {input.reference}"
         " {params.arguments} --out_evaluation {output.evaluation}"
         " --out_record {output.record}"
 

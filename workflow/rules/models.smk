@@ -44,8 +44,9 @@ rule select:
         **resources("select"),
     params:
         arguments=arguments("select"),
+        launcher=launcher,
     shell:
-        "python -m dctdiff.stages.select --checkpoints {input.checkpoints} --reference_file {input.reference}"
+        "{params.launcher}python -m dctdiff.stages.select --checkpoints {input.checkpoints} --reference_file {input.reference}"
         " {params.arguments}"
         " --out_weights {output.weights} --out_selection {output.selection}"
         " --out_record {output.record}"

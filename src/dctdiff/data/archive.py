@@ -13,6 +13,7 @@ import os
 import threading
 import zipfile
 import zlib
+from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -115,17 +116,22 @@ def count_images(path: str | Path, n_images: int | None = None) -> int:
     return len(image_names(path, n_images))
 
 
-def image_batches(path: str | Path, batch_size: int, n_images: int | None = None) -> Iterator[np.ndarray]:
+def image_batches(
+    path: str | Path, batch_size: int, n_images: int | None = None, turns: slice = slice(None)
+) -> Iterator[np.ndarray]:
     """Decode the images of ``image_names`` in order: ``(n, R, R, 3)`` uint8, n = ``batch_size`` or the rest.
 
     Threads decode one batch ahead, so two are held at a time. All images must have one size.
+    ``turns``: which of the batches; no others are read.
     """
-    return _decoded_batches(path, image_names(path, n_images), batch_size)
+    names = image_names(path, n_images)
+    batches = [names[start : start + batch_size] for start in range(0, len(names), batch_size)]
+    return _decoded_batches(path, names[0], batches[turns])
 
 
-def _decoded_batches(path: str | Path, names: list[str], batch_size: int) -> Iterator[np.ndarray]:
+def _decoded_batches(path: str | Path, first_name: str, batches: list[list[str]]) -> Iterator[np.ndarray]:
     with open_archive(path) as archive, contextlib.ExitStack() as ending:
-        shape = decode_image(read_member(archive, names[0]), f"{path}: {names[0]}").shape
+        shape = decode_image(read_member(archive, first_name), f"{path}: {first_name}").shape
         n_threads = coding_threads(shape[1])
         pool = ending.enter_context(ThreadPoolExecutor(n_threads, thread_name_prefix="decode"))
         reading = threading.Lock()  # zipfile does not promise that threads may read side by side
@@ -137,25 +143,25 @@ def _decoded_batches(path: str | Path, names: list[str], batch_size: int) -> Ite
                 image = decode_image(content, f"{path}: {name}")
                 if image.shape != shape:
                     raise UserError(
-                        f"{path}: {name} has the shape {image.shape}, but {names[0]} has {shape}; "
+                        f"{path}: {name} has the shape {image.shape}, but {first_name} has {shape}; "
                         "all images of a set need one size: crop them first"
                     )
                 images[index] = image
 
-        def begun(start: int) -> tuple[np.ndarray, list[Future]]:
-            """The batch from ``start`` on and its parts, neighbours each, that threads decode."""
-            chosen = names[start : start + batch_size]
+        def begun(chosen: list[str]) -> tuple[np.ndarray, list[Future]]:
+            """A batch and its parts, neighbours each, that threads decode."""
             images = np.empty((len(chosen), *shape), dtype=np.uint8)
             size = -(-len(chosen) // n_threads)
             parts = [slice(first, first + size) for first in range(0, len(chosen), size)]
             return images, [pool.submit(decode, images[part], chosen[part]) for part in parts]
 
-        ahead = begun(0)
-        for start in range(batch_size, len(names), batch_size):
-            images = _finished(*ahead)
-            ahead = begun(start)
+        ahead = deque(map(begun, batches[:1]))
+        for chosen in batches[1:]:
+            images = _finished(*ahead.popleft())
+            ahead.append(begun(chosen))
             yield images
-        yield _finished(*ahead)
+        for batch in ahead:
+            yield _finished(*batch)
 
 
 def _finished(images: np.ndarray, parts: list[Future]) -> np.ndarray:

@@ -1,6 +1,8 @@
 """Frechet distance between Gaussians fitted to features (Heusel et al. 2017, arXiv 1706.08500)."""
 
 import dataclasses
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -56,10 +58,33 @@ class Moments:
 
 def fit(features: np.ndarray) -> Gaussian:
     """Fit to ``features``: (N, D), N >= 2."""
+    return added_up([features]).gaussian()
+
+
+def added_up(batches: Iterable[np.ndarray]) -> Moments:
+    """Moments of ``batches``, (n, D) each: of any size with the same result, and added up while the next are made."""
     moments = Moments()
-    for start in range(0, len(features), ROWS_AT_A_TIME):
-        moments.update(features[start : start + ROWS_AT_A_TIME])
-    return moments.gaussian()
+    with ThreadPoolExecutor(1, thread_name_prefix="moments") as beside:
+        last = None
+        for rows in _blocks(batches):
+            if last:
+                last.result()
+            last = beside.submit(moments.update, rows)
+        if last:
+            last.result()
+    return moments
+
+
+def _blocks(batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """The same rows in order, ``ROWS_AT_A_TIME`` or the rest."""
+    rest = None
+    for batch in batches:
+        rest = batch if rest is None else np.concatenate([rest, batch])
+        while len(rest) >= ROWS_AT_A_TIME:
+            yield rest[:ROWS_AT_A_TIME]
+            rest = rest[ROWS_AT_A_TIME:]
+    if rest is not None and len(rest):
+        yield rest
 
 
 def frechet_distance(a: Gaussian, b: Gaussian) -> float:

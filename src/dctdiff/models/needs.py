@@ -49,9 +49,11 @@ def needs_of(plan: dict, extractor: dict, machine: Machine) -> dict[tuple[str, s
 
 
 def _processes(plan: dict, machine: Machine, stage: str, name: str) -> int:
-    if _is_training(plan, stage, name):
+    if stage == "select" or _is_training(plan, stage, name):
         return machine.of_run(name)
-    return machine.of_cell(name) if stage == "sample" else 1
+    if stage == "sample" or stage.startswith("evaluate"):
+        return machine.of_cell(name)
+    return machine.processes_per_cell if stage == "reference" else 1
 
 
 def _is_training(plan: dict, stage: str, name: str) -> bool:

@@ -20,9 +20,13 @@ MACHINE = Path("workflow/machine.yaml")
 
 class Machine(Slice):
     processes_per_run: Processes = Field(
-        1, description="processes that share a training, each with a GPU of its own if there are GPUs"
+        1,
+        description="processes that share a training, and the choice of its checkpoint, each with a GPU of its own if "
+        "there are GPUs",
     )
-    processes_per_cell: Processes = Field(1, description="processes that share the sampling of a cell")
+    processes_per_cell: Processes = Field(
+        1, description="processes that share the sampling of a cell, an evaluation or a reference"
+    )
     runs: dict[Name, Processes] = Field({}, description="runs with another number of processes")
     cells: dict[Name, Processes] = Field({}, description="cells with another number of processes")
     gpus_per_node: int = Field(
@@ -40,11 +44,11 @@ class Machine(Slice):
     )
 
     def of_run(self, name: str) -> int:
-        """Processes that share the training of a run."""
+        """Processes that share the training of a run, and its selection."""
         return self.runs.get(name, self.processes_per_run)
 
     def of_cell(self, name: str) -> int:
-        """Processes that share the sampling of a cell."""
+        """Processes that share the sampling of a cell, and an evaluation."""
         return self.cells.get(name, self.processes_per_cell)
 
     def nodes_for(self, processes: int) -> int:
@@ -82,6 +86,7 @@ def check_machine(machine: Machine, suite: Suite, suites: dict[str, dict], path:
     ]
     shared = {f"runs.{name}": machine.of_run(name) for name in suite.runs}
     shared |= {f"cells.{name}": machine.of_cell(name) for name in suite.cells}
+    shared["processes_per_cell"] = machine.processes_per_cell  # of references
     problems += [
         f"{job}: {n} processes cannot be spread evenly over {machine.nodes_for(n)} nodes (gpus_per_node)"
         for job, n in shared.items()

@@ -9,17 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
-from dctdiff.data.archive import count_images, image_batches
-from dctdiff.metrics.features import MAX_COMPARED, Extractor, evenly_spaced, load_extractor
-from dctdiff.metrics.frechet import Gaussian, Moments
+from dctdiff.data.archive import count_images
+from dctdiff.metrics.features import Extractor, load_extractor
+from dctdiff.metrics.frechet import Gaussian
 from dctdiff.params.evaluate import ReferenceSet
-from dctdiff.pipeline import hardware
+from dctdiff.params.machine import read_machine
 from dctdiff.pipeline.arrays import read_arrays
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import replacing, sha256
-from dctdiff.pipeline.progress import progress
 from dctdiff.pipeline.record import Used
+from dctdiff.pipeline.turns import is_first, meet
+from dctdiff.stages.evaluate import measured
 
 PATHS = {
     "images": "archive of the training images; not read if file is given",
@@ -28,21 +29,6 @@ PATHS = {
 
 SYMMETRY = 1e-6  # how far from symmetric a covariance may be, in terms of its largest entry
 FID_STATS = "the folder fid_stats (https://drive.google.com/drive/folders/1WvLoI73O1HXyleg2jWzginlFJ5eJ_s-b)"
-
-
-def measured(images: str, params: ReferenceSet, extractor: Extractor) -> tuple[Gaussian, np.ndarray]:
-    """The fit to the training images, and the features that KID, precision and recall look at."""
-    device = hardware.default_device()
-    n_images = count_images(images, params.n_images)
-    chosen = np.zeros(n_images, dtype=bool)
-    chosen[evenly_spaced(n_images, MAX_COMPARED)] = True
-    moments, kept = Moments(), []
-    with progress("reference", n_images, "images") as bar:
-        batches = image_batches(images, params.batch_size, params.n_images)
-        for features in extractor.feature_batches(batches, device, bar.update):
-            kept.append(features[chosen[moments.n : moments.n + len(features)]])
-            moments.update(features)
-    return moments.gaussian(), np.concatenate(kept)
 
 
 def published(path: str, expected_sha256: str | None, extractor: Extractor) -> Gaussian:
@@ -89,14 +75,26 @@ def check_statistics(path: str, mean: np.ndarray, covariance: np.ndarray, extrac
         raise UserError(f"{path}: sigma is not a covariance (symmetric, no negative variance); download it again")
 
 
-def main(paths: Namespace, params: ReferenceSet) -> Used:
-    extractor = load_extractor(params.extractor, params.feature_resolution, hardware.default_device())
+def processes(paths: Namespace) -> int:
+    """Processes that share the images: as many as cells have."""
+    return read_machine().processes_per_cell
+
+
+def main(paths: Namespace, params: ReferenceSet) -> Used | None:
+    device = meet()
+    extractor = load_extractor(params.extractor, params.feature_resolution, device)
     if params.file:
+        if not is_first():
+            return None
         gaussian, features = published(params.file, params.sha256, extractor), {}
         origin = {"reference_file": Path(params.file).name, "reference_file_sha256": params.sha256}
     else:
-        gaussian, compared = measured(paths.images, params, extractor)
-        features = {"features": compared}
+        n_images = count_images(paths.images, params.n_images)
+        found = measured(paths.images, n_images, extractor, params, "reference", device)
+        if found is None:
+            return None
+        moments, compared = found
+        gaussian, features = moments.gaussian(), {"features": compared}
         origin = {"reference_images_sha256": sha256(paths.images)}
     protocol = {
         "metric": extractor.metric,
@@ -112,4 +110,4 @@ def main(paths: Namespace, params: ReferenceSet) -> Used:
 
 
 if __name__ == "__main__":
-    run_stage(main, PATHS, ReferenceSet, on_gpu=True)
+    run_stage(main, PATHS, ReferenceSet, on_gpu=True, processes=processes)

@@ -9,19 +9,21 @@ import hashlib
 import json
 import shutil
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from dctdiff.data.archive import decode_image, encode_jpeg
 from dctdiff.metrics.features import Extractor, load_extractor
-from dctdiff.metrics.frechet import Gaussian, Moments, frechet_distance
+from dctdiff.metrics.frechet import Gaussian, added_up, frechet_distance
 from dctdiff.models.execution import precision
 from dctdiff.models.sampling import sample_images
 from dctdiff.models.weights import load_model, read_config
 from dctdiff.params.execution import ROUNDING_ONLY
 from dctdiff.params.jobs import choices
+from dctdiff.params.machine import read_machine
 from dctdiff.params.select import SelectionSet
 from dctdiff.pipeline import hardware
 from dctdiff.pipeline.code import code_behind
@@ -30,6 +32,7 @@ from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import existing, read_json, replacing, sha256, write_json
 from dctdiff.pipeline.progress import progress
 from dctdiff.pipeline.record import Used
+from dctdiff.pipeline.turns import first_says, in_order, is_first, meet, own, parts_of
 from dctdiff.stages.evaluate import check_extractor, load_reference
 
 PATHS = {
@@ -63,56 +66,74 @@ def fingerprint(params: SelectionSet, reference_sha256: str, entries: dict[str, 
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def sampled_batches(weights: Path, params: SelectionSet, device) -> Iterator[np.ndarray]:
-    """The images of one checkpoint after JPEG, ``(n, R, R, 3)`` uint8, n at most the extractor's batch."""
+def sampled_batches(
+    weights: Path, params: SelectionSet, device: torch.device, parts: list[Sequence[int]]
+) -> Iterator[np.ndarray]:
+    """The images of one checkpoint after JPEG, ``(n, R, R, 3)`` uint8, those of one part after the other."""
     network, config = load_model(weights, device)
-    batches = sample_images(
-        network,
-        config,
-        params.sampler,
-        params.nfe,
-        params.seed,
-        range(params.n_images),
-        params.sample_batch_size,
-        params,
-    )
+    size = max(map(len, parts), default=0)
+    indices = [index for part in parts for index in part]
+    batches = sample_images(network, config, params.sampler, params.nfe, params.seed, indices, size, params)
     for _, images in batches:
-        decoded = np.stack([decode_image(encode_jpeg(image, params.jpeg_quality), "a sample") for image in images])
-        yield from np.split(decoded, range(params.batch_size, len(decoded), params.batch_size))
+        yield np.stack([decode_image(encode_jpeg(image, params.jpeg_quality), "a sample") for image in images])
 
 
-def distance(weights: Path, extractor: Extractor, reference: Gaussian, params: SelectionSet, label: str) -> float:
+def distance(
+    weights: Path, extractor: Extractor, reference: Gaussian, params: SelectionSet, label: str
+) -> float | None:
+    """Of the images of one checkpoint, which the processes share; None in all but the first."""
     device = hardware.default_device()
-    moments = Moments()
+    parts = parts_of(range(params.n_images), params.sample_batch_size)
+
+    def made() -> Iterator[np.ndarray]:
+        for images in sampled_batches(weights, params, device, parts[own()]):
+            batches = np.split(images, range(params.batch_size, len(images), params.batch_size))
+            yield extractor.features(batches, device, lambda n: None)
+
+    def arriving(bar) -> Iterator[np.ndarray]:
+        for features in in_order(made(), len(parts)):
+            bar.update(len(features))
+            yield features
+
     with progress(label, params.n_images, "images") as bar:
-        for features in extractor.feature_batches(sampled_batches(weights, params, device), device, bar.update):
-            moments.update(features)
-    return frechet_distance(moments.gaussian(), reference)
+        moments = added_up(arriving(bar))
+    return frechet_distance(moments.gaussian(), reference) if is_first() else None
 
 
-def values_of(digests: dict[Path, str], reference_path: str, params: SelectionSet, cache: Path) -> dict[Path, float]:
-    """Distance of each checkpoint; ``cache``: values so far, by the digest of the weights."""
+def values_of(
+    digests: dict[Path, str], reference_path: str, params: SelectionSet, cache: Path
+) -> dict[Path, float | None]:
+    """Distance of each checkpoint, in the first process; ``cache``: values so far, by the digest of the weights."""
     reference, protocol = load_reference(reference_path)
     extractor = load_extractor(params.extractor, params.feature_resolution, hardware.default_device())
     check_extractor(reference_path, reference, protocol, extractor, params)
-    known = read_json(cache, dict[str, float]) if cache.exists() else {}
+    known = first_says(lambda: read_json(cache, dict[str, float]) if cache.exists() else {})
     for index, (path, digest) in enumerate(digests.items(), start=1):
         if digest not in known:
             label = f"checkpoint {index} of {len(digests)}"
             known[digest] = distance(path, extractor, reference, params, label)
-            write_json(cache, known)
+            if is_first():
+                write_json(cache, known)
     return {path: known[digest] for path, digest in digests.items()}
 
 
-def main(paths: Namespace, params: SelectionSet) -> Used:
-    steps = candidates_in(paths.checkpoints)
-    digests = {path: sha256(path) for path in steps}
+def processes(paths: Namespace) -> int:
+    """Processes that share the images of each candidate: as many as the training has."""
+    return read_machine().of_run(Path(paths.out_weights).parent.name)
+
+
+def main(paths: Namespace, params: SelectionSet) -> Used | None:
+    meet()
+    steps = first_says(lambda: candidates_in(paths.checkpoints))
+    digests = first_says(lambda: {path: sha256(path) for path in steps})
     entries = choices(read_config(next(iter(steps))).space) | {"SAMPLERS": params.sampler}
     values: dict[Path, float | None] = dict.fromkeys(steps)
     if len(steps) > 1:
         key = fingerprint(params, sha256(paths.reference_file), entries)
         cache = Path(paths.out_weights).parent / "selection" / f"{key}.json"
         values = values_of(digests, paths.reference_file, params, cache)
+    if not is_first():
+        return None
     best = min(steps, key=lambda path: values[path] or 0.0)  # of equal ones the earliest
     with replacing(paths.out_weights) as temporary:
         shutil.copyfile(best, temporary)
@@ -137,4 +158,4 @@ def main(paths: Namespace, params: SelectionSet) -> Used:
 
 
 if __name__ == "__main__":
-    run_stage(main, PATHS, SelectionSet, on_gpu=True)
+    run_stage(main, PATHS, SelectionSet, on_gpu=True, processes=processes)
