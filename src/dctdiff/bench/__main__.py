@@ -27,6 +27,8 @@ def benchmarks(n_gpus: int, official: str | None) -> dict[str, list[str]]:
     found["start"] = ["start"]
     found["training"] = ["training", *TRAINED]
     found["sampling"] = ["sampling", *SAMPLED]
+    if n_gpus > 1:
+        found["sharing"] = ["sharing"]
     if official:
         found["official"] = ["official", official, *TRAINED]
     found["training-fp16"] = ["training", *TRAINED, "--mixed_precision", "fp16"]

@@ -22,11 +22,11 @@ N_IMAGES, N_COMPARED, SIDE = 50_000, 500, 32
 NAME, RESOLUTION, BATCH = "efficientnet-lite0", 224, 250
 
 
-def crops() -> Iterator[tuple[str, bytes]]:
+def crops(n_images: int) -> Iterator[tuple[str, bytes]]:
     """Name and JPEG of each image: crops of the photographs that come with scikit-image."""
     photographs = [(name, Image.open(io.BytesIO(content))) for name, content in read_photographs()]
     photographs = [(name, image.convert("RGB")) for name, image in photographs]
-    for index in range(N_IMAGES):
+    for index in range(n_images):
         _, image = random_crop(photographs, [2 * SIDE], SIDE, seed=0, index=index)
         yield f"{index:06d}.jpg", encode_jpeg(image, 95)
 
@@ -38,7 +38,7 @@ def main() -> None:
     device = default_device()
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "images.zip"
-        write_archive(archive, crops(), {})
+        write_archive(archive, crops(N_IMAGES), {})
         started = time.monotonic()
         extractor, moments = load_extractor(NAME, RESOLUTION, device), Moments()
         for features in extractor.feature_batches(image_batches(archive, BATCH), device, lambda n: None):

@@ -21,7 +21,7 @@ def build_tables(results: dict[str, dict]) -> dict[str, str]:
         "training": (training_table, trainings(results)),
         "step": (step_table, ("training",)),
         "sampling": (sampling_table, ("sampling",)),
-        "more": (more_table, ("start", "features", "loading", "rounding")),
+        "more": (more_table, ("start", "features", "sharing", "loading", "rounding")),
     }
     tables = {}
     for name, (make, benchmarks) in makers.items():
@@ -159,6 +159,9 @@ def more_table(results: dict[str, dict]) -> pd.DataFrame:
         what = f"features of {found['n_images']:,} images of 32 pixels and the distance"
         rows.append((what, f"{found['seconds']:.0f} s"))
         rows.append(("its difference to float32 on a CPU", f"{found['relative_difference']:.1e}"))
+    for stage in results.get("sharing", {}).get("stages", []):
+        what = f"{stage['stage']}: {stage['measured'][-1]['processes']} GPUs instead of one"
+        rows.append((what, f"{stage['times']:.2f} times"))
     if "loading" in results:
         for dataset, rate in results["loading"]["images_per_second"].items():
             rows.append((f"{dataset}: images loaded by the thread", f"{whole(rate)} images/s"))
