@@ -2,11 +2,8 @@
 
 import contextlib
 import hashlib
-import http.server
 import os
-import re
 import socket
-import threading
 
 import gdown
 import pytest
@@ -16,53 +13,12 @@ from dctdiff.data.fetching import Remote, obtain
 from dctdiff.data.sources import check
 from dctdiff.pipeline.errors import UserError
 from engines import run
+from server import serving
 from synthetic import encoded, write_source, write_zip
 
 PAGE = b"<!DOCTYPE html><html><title>Quota exceeded</title></html>"
 DRIVE = Remote("gdrive", "0B7EVK8", "a.zip")
 KAGGLE = Remote("kaggle", "someone/some-set")
-
-
-class Server(http.server.ThreadingHTTPServer):
-    """Serves ``content`` at every path; ``cuts`` and ``states`` are used up request by request."""
-
-    def __init__(self, content: bytes):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.content = content
-        self.has_ranges = True
-        self.cuts: list[int] = []  # bytes of an answer after which the connection is closed
-        self.states: list[int] = []  # HTTP errors to answer with
-        self.ranges: list[str | None] = []  # what was asked for
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/some/a%20set.zip?token=1"
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        asked = self.headers.get("Range")
-        self.server.ranges.append(asked)
-        if self.server.states:
-            self.send_error(self.server.states.pop(0))
-            return
-        content, total = self.server.content, len(self.server.content)
-        start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1]) if asked and self.server.has_ranges else 0
-        if start and start >= total:
-            self.send_response(416)
-            self.send_header("Content-Range", f"bytes */{total}")
-            self.end_headers()
-            return
-        self.send_response(206 if start else 200)
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
-        self.send_header("Content-Length", str(total - start))
-        self.end_headers()
-        end = start + self.server.cuts.pop(0) if self.server.cuts else total
-        self.wfile.write(content[start:end])
-
-    def log_message(self, *_):
-        pass
 
 
 @pytest.fixture
@@ -83,10 +39,8 @@ def archive(tmp_path) -> bytes:
 
 @pytest.fixture
 def server(archive):
-    with Server(archive) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    with serving(archive) as server:
         yield server
-        server.shutdown()
 
 
 def checked(content: bytes | None = None):
@@ -118,6 +72,13 @@ def test_a_cut_transfer_is_resumed(folder, server, archive):
     server.cuts = [50_000, 0, 30_000]
     assert obtain(Remote("http", server.url), checked(archive)).read_bytes() == archive
     assert server.ranges == [None, "bytes=50000-", "bytes=50000-", "bytes=80000-"]
+
+
+def test_a_cut_transfer_is_resumed_where_another_address_sends_it(folder, server, archive):
+    """As Hugging Face does; what is asked for must not be lost on the way."""
+    server.moves, server.cuts = True, [50_000]
+    assert obtain(Remote("http", server.url), checked(archive)).read_bytes() == archive
+    assert server.ranges == [None, None, "bytes=50000-", "bytes=50000-"]
 
 
 def test_what_has_come_is_kept_for_the_next_run(folder, server, archive, monkeypatch):

@@ -366,7 +366,13 @@ def test_weights_that_share_memory_are_taken_apart(importer):
         ({"release__kept_coefficients": 5}, "kept_coefficients is 5, but should be at most 4, block_size squared"),
         ({"release__resolution": 10}, "the resolution 10 is not divisible by 2 * block_size = 4"),
         ({"release__sha256": "abc"}, "--release.sha256 is 'abc', but should be 64 hexadecimal digits"),
-        ({"release__file": None}, "--release.file is missing"),
+        ({"release__file": None}, "--release: give either file (a path) or url and sha256 (fetched)"),
+        ({"release__url": "https://a.org/b.pth"}, "--release: give either file (a path) or url and sha256 (fetched)"),
+        ({"release__file": None, "release__url": "a.org/b.pth"}, "url is 'a.org/b.pth', but should be a URL that ends"),
+        (
+            {"release__file": None, "release__url": "https://a.org/b.pth", "release__sha256": None},
+            "--release: url needs sha256, to check what is fetched",
+        ),
     ],
 )
 def test_a_wrong_run_is_refused(importer, changes, message):
@@ -387,6 +393,16 @@ def test_prefixes_of_wrappers_are_read(tmp_path, prefix):
     torch.save({prefix + name: tensor for name, tensor in expected.items()}, tmp_path / "release.pth")
     found = release.read_state_dict(tmp_path / "release.pth")
     assert found.keys() == expected.keys() and all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_prefixes_of_some_names_are_read(tmp_path):
+    """Parts of a network may be wrapped alone; a name within keeps what only looks like a prefix."""
+    expected = {**state_dict(), "norm.module.weight": torch.ones(1)}
+    prefixes = ["", "module.", "_orig_mod.", "module.module."]
+    wrapped = {prefixes[i % 4] + name: tensor for i, (name, tensor) in enumerate(expected.items())}
+    torch.save(wrapped, tmp_path / "release.pth")
+    found = release.read_state_dict(tmp_path / "release.pth")
+    assert list(found) == list(expected) and all(torch.equal(found[name], expected[name]) for name in expected)
 
 
 def test_small_files_that_would_take_gigabytes_are_refused_first(tmp_path):

@@ -26,6 +26,7 @@ from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import existing_file
 from dctdiff.pipeline.hardware import default_device, device_name
 from dctdiff.stages.download import sources
+from dctdiff.stages.weights_published import place
 
 OK, LATER, BAD = "ok", "later", "MISSING"
 LOCK = Path("requirements.lock")
@@ -69,7 +70,8 @@ def device() -> Finding:
 
 def precisions(suite: Suite) -> Iterator[Finding]:
     """fp16 is refused without a GPU."""
-    entries = {"runs": suite.runs, "selections": suite.selections, "cells": suite.cells}
+    trained = {name: run for name, run in suite.runs.items() if run.weights == "trained"}
+    entries = {"runs": trained, "selections": suite.selections, "cells": suite.cells}
     if not torch.cuda.is_available():
         for section, named in entries.items():
             names = [name for name, entry in named.items() if entry.mixed_precision == "fp16"]
@@ -107,7 +109,7 @@ def files(suite: Suite, stale: Collection[tuple[str, str | None]]) -> Iterator[F
     """Published weights and references that ``stale`` jobs will read, and the weights of the extractor."""
     for name, run in suite.runs.items():
         if run.weights == "published" and ("weights", name) in stale:
-            yield _file(f"weights {name}", Path(run.release.file))
+            yield _file(f"weights {name}", place(run.release), is_fetched=run.release.url is not None)
     for name, dataset in suite.datasets.items():
         if dataset.reference.file and ("reference", name) in stale:
             yield _file(f"reference {name}", Path(dataset.reference.file))
@@ -117,9 +119,11 @@ def files(suite: Suite, stale: Collection[tuple[str, str | None]]) -> Iterator[F
         yield Finding("extractor", f"{path} {'is here' if path.exists() else 'will be fetched'}", verdict)
 
 
-def _file(what: str, path: Path) -> Finding:
+def _file(what: str, path: Path, is_fetched: bool = False) -> Finding:
     if path.exists():
         return Finding(what, f"{path}, {path.stat().st_size / 1e6:.0f} MB", OK)
+    if is_fetched:
+        return Finding(what, f"{path} will be fetched (http)", LATER)
     return Finding(what, f"{path} does not exist; put it there", BAD)
 
 

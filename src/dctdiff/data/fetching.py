@@ -1,4 +1,4 @@
-"""Archives on the network: fetched into ``data/sources``, or one line on how a person can fetch them.
+"""Files on the network: fetched into ``data/sources``, or one line on how a person can fetch them.
 
 What already lies there under its name is used as it is, without asking the network.
 """
@@ -33,17 +33,18 @@ RETRIED = (408, 425, 429, 500, 502, 503, 504)  # HTTP states that may pass
 
 @dataclass(frozen=True)
 class Remote:
-    """One archive: a URL (http), a file id (gdrive) or owner/name (kaggle)."""
+    """One file, most often an archive: a URL (http), a file id (gdrive) or owner/name (kaggle)."""
 
     source: Literal["http", "gdrive", "kaggle"]
     address: str
     filename: str | None = None  # gdrive: a file id names no file
+    folder: Path = FOLDER
 
     @property
     def target(self) -> Path:
         if self.source == "http":
-            return FOLDER / PurePosixPath(unquote(urlsplit(self.address).path)).name
-        return FOLDER / (self.filename or f"{self.address.rpartition('/')[2]}.zip")
+            return self.folder / PurePosixPath(unquote(urlsplit(self.address).path)).name
+        return self.folder / (self.filename or f"{self.address.rpartition('/')[2]}.zip")
 
     @property
     def page(self) -> str:
@@ -57,16 +58,16 @@ class Remote:
 
 
 def obtain(remote: Remote, check: Callable[[Path, str, str], None]) -> Path:
-    """Path of the archive, fetched if it is not there.
+    """Path of the file, fetched if it is not there.
 
-    ``check(path, shown, remedy)`` raises a UserError at a wrong archive. A wrong one that was
-    fetched now is removed; one that lay there is not touched.
+    ``check(path, shown, remedy)`` raises a UserError at a wrong one. One that was
+    fetched now is then removed; one that lay there is not touched.
     """
     target = remote.target
     if target.exists():
         check(target, str(target), f"{RENEW}, or {remote.by_hand}")
         return target
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    remote.folder.mkdir(parents=True, exist_ok=True)
     arrived = {"http": _http, "gdrive": _gdrive, "kaggle": _kaggle}[remote.source](remote)
     try:
         check(arrived, remote.page, f"run again later, or {remote.by_hand}")
@@ -74,7 +75,7 @@ def obtain(remote: Remote, check: Callable[[Path, str, str], None]) -> Path:
         arrived.unlink()
         raise
     os.replace(arrived, target)
-    if arrived.parent != FOLDER:
+    if arrived.parent != remote.folder:
         shutil.rmtree(arrived.parent)
     return target
 

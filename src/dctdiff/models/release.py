@@ -21,15 +21,19 @@ AUTHORS = "https://github.com/forever208/DCTdiff"
 WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")  # what DistributedDataParallel and torch.compile put before names
 BEFORE_ZIP = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # the magic number of that format, pickled
 N_NAMED = 3  # tensors in a message
+AGAIN = "download it again"
 STATE_DICTS = "take nnet_ema.pth or nnet.pth of a checkpoint"
 # The order in which their network registers its parts.
 PARTS = ("pos_embed", "proj", "patch_embed", "label_emb", "in_blocks", "mid_block", "out_blocks", "norm",
          "decoder_pred", "final_layer")  # fmt: skip
 
 
-def check_file(path: str | Path, expected_sha256: str | None) -> str:
-    """The SHA-256 of a file that ``torch.save`` wrote and whose digest is the expected one."""
-    path = Path(path)
+def check_file(path: str | Path, expected_sha256: str | None, shown: str | None = None, remedy: str = AGAIN) -> str:
+    """The SHA-256 of a file that ``torch.save`` wrote and whose digest is the expected one.
+
+    ``shown`` is what to call it, ``remedy`` what to do about another one.
+    """
+    path, shown = Path(path), shown or str(path)
     if not path.is_file():
         raise UserError(
             f"{path} does not exist; download this file of {AUTHORS} (the README links it) and put it there"
@@ -39,16 +43,16 @@ def check_file(path: str | Path, expected_sha256: str | None) -> str:
     start = head.lstrip().lower()
     if start.startswith((b"<!doctype", b"<html")):
         raise UserError(
-            f"{path} is a web page, not weights (Google Drive sends one when its quota is exceeded); "
-            "download the file again with a browser and put it there"
+            f"{shown} is a web page, not weights (Google Drive sends one when its quota is exceeded); {remedy}"
         )
     if head.startswith(BEFORE_ZIP):
         raise UserError(
-            f"{path} is in the format of torch before 1.6, whose size cannot be checked before it is read; if you "
-            f"trust it, save it anew in Python: torch.save(torch.load('{path}', weights_only=True), '{path}')"
+            f"{shown} is in the format of torch before 1.6, whose size cannot be checked before it is read; if you "
+            "trust it, save it anew in Python, torch.save(torch.load(<file>, weights_only=True), <new file>), and name "
+            "the new one in release.file"
         )
     if not zipfile.is_zipfile(path):
-        raise UserError(f"{path} is incomplete or not a file of torch.save; download it again")
+        raise UserError(f"{shown} is incomplete or not a file of torch.save; {remedy}")
     found = sha256(path)
     if expected_sha256 is None:
         raise UserError(
@@ -57,8 +61,8 @@ def check_file(path: str | Path, expected_sha256: str | None) -> str:
         )
     if found != expected_sha256:
         raise UserError(
-            f"{path} has the SHA-256 {found}, but release.sha256 is {expected_sha256}; "
-            "download it again, or correct the digest if you trust this file"
+            f"{shown} has the SHA-256 {found}, but release.sha256 is {expected_sha256}; {remedy}, or correct the "
+            "digest if you trust this file"
         )
     return found
 

@@ -1,15 +1,22 @@
 """Params of published weights: what the file of a release does not say itself."""
 
+import re
 from typing import Literal
 
 from pydantic import Field, model_validator
 
+from dctdiff.params.download import ADDRESS
 from dctdiff.pipeline.slice import Count, Digest, Pixels, Slice, Text
 
 
 class Release(Slice):
-    file: Text = Field(description="path of the authors' state dict (.pth), e.g. data/sources/weights/<name>.pth")
-    sha256: Digest = Field(None, description="SHA-256 of that file; without it the stage stops and says what it is")
+    file: Text = Field(None, description="path of the authors' state dict (.pth), e.g. data/sources/weights/<name>.pth")
+    url: Text = Field(
+        None, description="instead of file: its URL; fetched into data/sources/weights if it does not lie there"
+    )
+    sha256: Digest = Field(
+        None, description="SHA-256 of that file; needed with url; without it the stage stops and says what it is"
+    )
     train_steps: Count = Field(None, description="optimiser steps that the release is said to have had, for the tables")
     resolution: Pixels = Field(description="side in pixels of the images it makes")
     block_size: int = Field(None, ge=2, le=16, description="dct: side B of a DCT block")
@@ -18,6 +25,18 @@ class Release(Slice):
     )
     eta: float = Field(None, gt=0, le=10**6, description="dct: the published scale of the coefficients")
     patch_size: Pixels = Field(None, description="pixel: side of a patch in pixels")
+
+    @model_validator(mode="after")
+    def lies_here_or_is_fetched(self):
+        if (self.file is None) == (self.url is None):
+            raise ValueError("give either file (a path) or url and sha256 (fetched)")
+        if self.url is not None:
+            pattern, meaning = ADDRESS["http"]
+            if not re.fullmatch(pattern, self.url):
+                raise ValueError(f"url is {self.url!r}, but should be {meaning}")
+            if self.sha256 is None:
+                raise ValueError("url needs sha256, to check what is fetched")
+        return self
 
     @model_validator(mode="after")
     def keys_of_the_space(self):

@@ -24,7 +24,7 @@ class Run(Execution):
     weights: Literal["trained", "published"] = Field(
         description="trained: train them; published: import the file of release instead"
     )
-    release: Release | None = Field(None, description="published: the file of the authors")
+    release: Release | None = Field(None, description="published: the file of the authors, by path or URL")
     embed_dim: int = Field(ge=1, le=16_384, description="width of the U-ViT")
     depth: int = Field(ge=2, le=256, multiple_of=2, description="blocks on both sides; one more is in the middle")
     num_heads: int = Field(ge=1, le=1024, description="attention heads; divides embed_dim")

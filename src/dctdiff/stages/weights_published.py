@@ -4,13 +4,17 @@ Images are only read to count the classes of a conditional model, statistics nev
 rest of the codec are those of the release.
 """
 
+import contextlib
+import fcntl
 import json
 from argparse import Namespace
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from dctdiff.data.archive import class_labels, image_names
+from dctdiff.data.fetching import FOLDER, Remote, obtain
 from dctdiff.models.config import ModelConfig, model_config
 from dctdiff.models.release import check_file, check_weights, read_state_dict
 from dctdiff.models.weights import save_model, write_checkpoints
@@ -31,7 +35,39 @@ PATHS = {
     "out_log": "a line that says where they come from, JSON lines",
 }
 
+WEIGHTS = FOLDER / "weights"
 UNKNOWN_STEP = 0  # names the checkpoint of a release whose steps are not known
+
+
+def place(release: Release) -> Path:
+    """Where the file of a release lies, or will once it is fetched."""
+    return Path(release.file) if release.url is None else _remote(release).target
+
+
+def checked(release: Release) -> tuple[Path, str]:
+    """The file, fetched if need be, and its SHA-256."""
+    if release.url is None:
+        return place(release), check_file(release.file, release.sha256)
+    with _one_at_a_time():
+
+        def check(path: Path, shown: str, remedy: str) -> None:
+            check_file(path, release.sha256, shown, remedy)
+
+        return obtain(_remote(release), check), release.sha256
+
+
+def _remote(release: Release) -> Remote:
+    return Remote("http", release.url, folder=WEIGHTS)
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Two runs of a suite may name one file, and both would append to what has come of it."""
+    WEIGHTS.mkdir(parents=True, exist_ok=True)
+    with open(WEIGHTS / ".lock", "w") as lock:
+        with contextlib.suppress(OSError):  # of a file system without locks; the digest is checked all the same
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def class_counts(images: str, num_classes: int | None) -> tuple[int, ...] | None:
@@ -67,15 +103,15 @@ def log_line(run: Run, digest: str) -> str:
 def main(paths: Namespace, run: Run) -> Used:
     if run.weights != "published":
         raise UserError(f"weights is {run.weights}, but this stage imports; run dctdiff.stages.weights_{run.weights}")
-    digest = check_file(run.release.file, run.release.sha256)
-    weights = read_state_dict(run.release.file)
+    path, digest = checked(run.release)
+    weights = read_state_dict(path)
     config = released_model(run, class_counts(paths.images, run.num_classes))
-    check_weights(run.release.file, weights, config)
+    check_weights(path, weights, config)
 
     save_model(paths.out_weights, weights, config)
     write_checkpoints(paths.out_checkpoints, {run.release.train_steps or UNKNOWN_STEP: Path(paths.out_weights)})
     write_text(paths.out_log, log_line(run, digest))
-    return Used(choices(config.space), (run.release.file,))
+    return Used(choices(config.space), (path,))
 
 
 if __name__ == "__main__":
