@@ -10,7 +10,11 @@ import pytest
 import yaml
 from PIL import Image
 
+from dctdiff.models.config import ModelConfig
+from dctdiff.models.release import write_state_dict
+from dctdiff.pipeline.files import sha256
 from engines import ROOT, copy_project, differences, edit, run, stages_of, take_over
+from server import serving
 
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 
@@ -44,15 +48,15 @@ def test_both_engines_define_the_same_dag(tmp_path, suite):
     assert dag_differences(copy_project(tmp_path, suite)) == []
 
 
+PIXEL_RELEASE = "codec: micro32-pixel\n        release: {file: b.pth, resolution: 32, patch_size: 8}"
+
+
 def test_both_engines_import_what_is_published(tmp_path):
     """Weights and reference come from files: Snakemake then waits for no images, DVC has no conditions."""
     folder = copy_project(tmp_path)
     dct = "{file: a.pth, resolution: 32, block_size: 4, kept_coefficients: 9, eta: 240.0}"
-    pixel = "{file: b.pth, resolution: 32, patch_size: 8}"
     edit_micro(folder, "weights: trained", f"weights: published\n        release: {dct}")
-    edit_micro(
-        folder, "codec: micro32-pixel\n        snr", f"release: {pixel}\n        codec: micro32-pixel\n        snr"
-    )
+    edit_micro(folder, "codec: micro32-pixel\n        snr", f"{PIXEL_RELEASE}\n        snr")
     edit_micro(folder, "reference: {n_images: 64}", "reference: {file: stats.npz}")
     assert dag_differences(folder) == []
     snakemake = stages_of(folder, "snakemake")
@@ -60,6 +64,51 @@ def test_both_engines_import_what_is_published(tmp_path):
     assert snakemake["weights@micro32-dctdiff"].command.startswith("python -m dctdiff.stages.weights_published ")
     for name in ("weights@micro32-dctdiff", "reference@micro32"):
         assert not snakemake[name].inputs
+
+
+def test_both_engines_fetch_released_weights(tmp_path):
+    """Once; then the network may be away, and an edit of the digest or the address is seen."""
+    folder, job = copy_project(tmp_path), "weights@micro32-dctdiff"
+    target = "results/runs/micro32-dctdiff/last.safetensors"
+    config = ModelConfig("dct", 32, 16, 2, 2, 4.0, block_size=4, kept_coefficients=9, eta=240.0)
+    write_state_dict(tmp_path / "released.pth", config.network().state_dict())
+    content, digest = (tmp_path / "released.pth").read_bytes(), sha256(tmp_path / "released.pth")
+    with serving(content) as server:
+        url = f"http://127.0.0.1:{server.server_port}/some/mid.pth"
+        release = f"{{url: '{url}', sha256: {digest}, resolution: 32, block_size: 4, kept_coefficients: 9, eta: 240.0}}"
+        edit_micro(folder, "weights: trained", f"weights: published\n        release: {release}")
+        edit_micro(folder, "codec: micro32-pixel\n        snr", f"{PIXEL_RELEASE}\n        snr")
+        run(folder, "snakemake", "--cores", "1", target)
+        assert server.ranges == [None]
+    assert not (folder / "data/micro32").exists()
+    assert snakemake_would_run(folder, target) == set()
+    by_snakemake = (folder / target).read_bytes()
+    assert "weights" in dvc_runs(folder, job)  # without the server
+    assert (folder / target).read_bytes() == by_snakemake
+    assert dvc_runs(folder, job) == set() and snakemake_would_run(folder, target) == set()
+    for old, new, said in (
+        ("some/mid.pth", "other/mid.pth", None),
+        (digest, digest[::-1], f"data/sources/weights/mid.pth has the SHA-256 {digest}, but release.sha256 is"),
+    ):
+        before = edit_micro(folder, old, new)
+        assert snakemake_would_run(folder, target) == {"weights"}
+        assert "weights" in dvc_runs(folder, job, "--dry")
+        if said:
+            assert said in run(folder, "snakemake", "--cores", "1", target, fails=True)
+        (folder / "params.yaml").write_text(before)
+
+
+def test_cells_of_released_weights_need_neither_training_nor_images(tmp_path):
+    """What `snakemake --until evaluate` runs."""
+    stages = stages_of(copy_project(tmp_path, "paper-released"), "snakemake")
+    writers = {output: name for name, stage in stages.items() for output in stage.outputs}
+    needed = {name for name in stages if name.startswith("evaluate@")}
+    assert len(needed) == len(PARAMS["suites"]["paper-released"]["cells"])
+    while more := {writers[path] for name in needed for path in stages[name].inputs if path in writers} - needed:
+        needed |= more
+    assert {name.partition("@")[0] for name in needed} == {"reference", "weights", "sample", "evaluate"}
+    files = {path for name in needed for path in stages[name].inputs}
+    assert files <= writers.keys()  # nothing but what these make: what is fetched stands in no input
 
 
 MODELS = "workflow/rules/models.smk"

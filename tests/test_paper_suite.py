@@ -15,21 +15,28 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
 import yaml
 
+from dctdiff.commands import tables
 from dctdiff.metrics.features import Extractor
+from dctdiff.models.release import write_state_dict
 from dctdiff.models.weights import load_model
 from dctdiff.params.published import FILE, load_published
 from dctdiff.params.suite import table_names, validated
+from dctdiff.params.train import Run
 from dctdiff.pipeline.files import sha256
+from dctdiff.report.tables.fields import NOT_KNOWN
+from dctdiff.stages.weights_published import released_model
 from engines import ROOT, call, copy_project, stages_of
 from synthetic import N_CLASSES, write_source
 
-PAPER = yaml.safe_load((ROOT / "params.yaml").read_text())["suites"]["paper"]
+SUITES = yaml.safe_load((ROOT / "params.yaml").read_text())["suites"]
+PAPER = SUITES["paper"]
 PUBLISHED = load_published(ROOT / FILE, PAPER["published"]).model_dump(exclude_none=True)
 N_IMAGES = 10
 TINY_RUN = {
@@ -183,11 +190,14 @@ def test_every_release_can_be_imported_in_place_of_training(finished):
     imported = copy.deepcopy(suite)
     for name in released:
         weights = folder / f"results/runs/{name}/last.safetensors"
-        path = folder / imported["runs"][name]["release"]["file"]
+        release = imported["runs"][name]["release"]
+        release.pop("url", None)
+        release["file"] = f"data/sources/weights/{name}.pth"
+        path = folder / release["file"]
         path.parent.mkdir(parents=True, exist_ok=True)
         execute(folder, f"python -m dctdiff.commands.export --weights {weights} --out_state_dict {path}")
         imported["runs"][name]["weights"] = "published"
-        imported["runs"][name]["release"]["sha256"] = sha256(path)
+        release["sha256"] = sha256(path)
         shutil.copyfile(weights, folder / f"{name}.safetensors")
     document = {"suites": {"paper": imported}, "suite": imported}
     validated(document, "params.yaml")
@@ -202,6 +212,42 @@ def test_every_release_can_be_imported_in_place_of_training(finished):
     for stage in ("plan", "tables"):
         execute(folder, stages[stage].command)
     assert "published weights" in table(folder, "readme")["rung"].tolist()
+
+
+def test_released_weights_become_tables_without_images(tmp_path, monkeypatch):
+    """The suite paper-released, its six files and its statistics made small; nothing is downloaded, nothing trained."""
+    monkeypatch.setattr("dctdiff.metrics.features._efficientnet_lite0", pooled_pixels)
+    folder = copy_project(tmp_path)
+    suite = small(SUITES["paper-released"], tmp_path / "synthetic")
+    weights = folder / "data/sources/weights"
+    for name, dataset in suite["datasets"].items():
+        path = folder / f"data/sources/{name}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(path, mu=np.full(48, 0.5), sigma=np.eye(48))
+        dataset["reference"] = {"file": f"data/sources/{name}.npz", "sha256": sha256(path)}
+    for run in suite["runs"].values():  # two of them share a file
+        file = weights / Path(run["release"]["url"]).name
+        if not file.exists():
+            write_state_dict(file, released_model(Run.model_validate(run), None).network().state_dict())
+        run["release"]["sha256"] = sha256(file)
+    document = {"suites": {"paper-released": suite}, "suite": suite}
+    (folder / "params.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+    stages = stages_of(folder, "snakemake")
+    kinds = ("reference", "weights", "sample", "evaluate")
+    for stage in in_order({name: stage for name, stage in stages.items() if name.partition("@")[0] in kinds}):
+        execute(folder, stage.command)
+    monkeypatch.setattr(tables, "stale_results", lambda suite: {})  # of stages called here there are no records
+    with process_state(folder):
+        tables.main()
+    assert len(os.listdir(weights)) == 6 + 1  # .lock
+    assert not list(folder.glob("data/*/train.zip"))
+    quality = table(folder, "quality")
+    cells = quality[quality["checkpoint"] == "published"]
+    assert len(cells) == len(suite["cells"]) and not (cells == "not run").any(axis=None)
+    for name, rows in load_published(ROOT / FILE, "paper-released").distances.items():
+        shown = table(folder, name)
+        assert shown["rung"].tolist() == len(rows) * ["published weights"]
+        assert shown["published"].tolist() == [NOT_KNOWN if row.value is None else f"{row.value:g}" for row in rows]
 
 
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex; apt-get install texlive-latex-recommended")

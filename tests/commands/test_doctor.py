@@ -36,6 +36,18 @@ def test_data_is_looked_for_where_it_will_be_read(tmp_path, monkeypatch):
     assert doctor.data("a", fetched) == ("data a", "data/sources/a.zip will be fetched (http)", doctor.LATER)
 
 
+def test_released_weights_will_be_fetched_if_they_are_not_here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    suite = Suite.model_validate(SUITES["paper-released"])
+    jobs = [("weights", "released-cifar10-dctdiff-s")]
+    path = "data/sources/weights/DCTdiff_cifar10_small.pth"
+    found = next(doctor.files(suite, jobs))
+    assert found[1:] == (f"{path} will be fetched (http)", doctor.LATER)
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / path).write_bytes(bytes(2_000_000))
+    assert next(doctor.files(suite, jobs))[1:] == (f"{path}, 2 MB", doctor.OK)
+
+
 @pytest.mark.parametrize("free", [10**6, 10**12])
 def test_a_full_disk_is_found(monkeypatch, free):
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: type("Usage", (), {"free": free}))
@@ -55,3 +67,5 @@ def test_fp16_without_a_gpu_is_found():
     suite = Suite.model_validate(SUITES["paper"])
     assert "needs a GPU" in next(doctor.precisions(suite)).found
     assert not list(doctor.precisions(Suite.model_validate(SUITES["micro"])))
+    [cells] = doctor.precisions(Suite.model_validate(SUITES["paper-released"]))  # no run is trained
+    assert cells.found.startswith("cells: ")

@@ -43,6 +43,13 @@ def test_operations_are_counted_by_the_numbers_of_the_plan(plans):
     assert ("weights", "published") not in flops
 
 
+def test_released_weights_cost_no_training_and_are_one_checkpoint(plans):
+    plan = plans["paper-released"]
+    assert not [job for job in network_flops(plan, INCEPTION) if job[0] == "weights"]
+    sizes = disk_bytes(plan)
+    assert sizes["weights", "released-ffhq128-dctdiff-m"] == 2 * 4 * 130_180_662  # last and the only candidate
+
+
 def test_bytes_are_those_of_arrays_and_states(plans):
     plan = plans["cifar10-minutes"]
     sizes = disk_bytes(plan)

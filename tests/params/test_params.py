@@ -309,7 +309,7 @@ def test_a_mistake_in_published_numbers_is_named_in_one_line(tmp_path, key, valu
 
 
 def test_a_group_that_is_not_published_is_named():
-    with pytest.raises(UserError, match=r"published\.yaml has no group 'papre'; it has cifar10, paper, micro"):
+    with pytest.raises(UserError, match=r"published\.yaml has no group 'papre'; it has cifar10, paper, paper-released"):
         load_published(ROOT / FILE, "papre")
     assert load_published(ROOT / FILE, None).model_dump(exclude_defaults=True) == {}
 

@@ -75,8 +75,9 @@ def n_heldout(dataset: dict) -> int:
 
 
 def n_candidates(run: dict) -> int:
-    """EMA weights that a run keeps for the selection of a checkpoint."""
-    return run["train_steps"] // run["candidate_steps"] if run.get("candidate_steps") else 1
+    """EMA weights that a run keeps for the selection of a checkpoint; published weights are one."""
+    is_trained = run["weights"] == "trained"
+    return run["train_steps"] // run["candidate_steps"] if is_trained and run.get("candidate_steps") else 1
 
 
 def _extractor_gmacs(extractor: dict) -> float:
