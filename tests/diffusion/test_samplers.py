@@ -70,6 +70,14 @@ def test_the_network_is_called_nfe_times(name, nfe):
     assert len(draws) == (nfe - 1 if name in ("euler_sde", "ddpm") else 0)  # none in the last step
 
 
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_arithmetic_is_float32(name):
+    """Protocol point 36: times in float64 do not widen what they multiply."""
+    network = GaussianData()
+    end = SAMPLERS[name](network, torch.ones(2), SCHEDULE, 7, lambda: torch.zeros(2))
+    assert {state.dtype for state in [*network.states, end]} == {torch.float32}
+
+
 def test_orders_of_the_protocol():
     assert dpm_solver_orders(50) == [3] * 16 + [2]
     assert dpm_solver_orders(100) == [3] * 33 + [1]
