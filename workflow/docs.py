@@ -1,16 +1,18 @@
-"""Copy the results of the last run into README.md and docs/, and describe the keys of params.yaml.
+"""Copy the results of the last run into docs/ and README.md, and describe the keys of params.yaml.
 
 Run by ``make docs`` after ``make reproduce``. Text between ``<!-- name:begin -->`` and
-``<!-- name:end -->`` is replaced, for the suite that ran (``<suite>-<table>``, ``<suite>-minutes``)
-for the keys in docs/params.md and for the rooms of the code; a test fails while these are behind.
+``<!-- name:end -->`` is replaced: in docs/results.md for the suite that ran (``<suite>-<table>``,
+``<suite>-minutes``), in docs/params.md for the keys, in docs/rooms.md for the rooms of the code, in
+README.md for what was published and reproduced; a test fails while these are behind.
 ``--bench`` copies the results of ``make bench`` instead: the files into docs/bench, their tables
-into README.md.
+into docs/benchmarks.md. ``--code-only`` needs no results.
 """
 
 import ast
 import dataclasses
 import re
 import shutil
+import subprocess
 import sys
 import types
 import typing
@@ -22,14 +24,23 @@ import yaml
 from PIL import Image
 from pydantic import BaseModel
 
-from dctdiff.bench.tables import build_tables, read_results
+from dctdiff.bench.tables import build_tables
+from dctdiff.bench.tables import read_results as read_benchmarks
+from dctdiff.data.archive import decode_image
+from dctdiff.data.cropping import box_crop
+from dctdiff.data.photographs import read_photographs
 from dctdiff.params.machine import Machine
-from dctdiff.params.published import PublishedNumbers
+from dctdiff.params.published import PublishedNumbers, load_published
 from dctdiff.params.suite import Suite
 from dctdiff.pipeline.errors import UserError
-from dctdiff.pipeline.files import existing, read_json, replacing, write_text
+from dctdiff.pipeline.files import existing, read_json, replacing, write_json, write_text
 from dctdiff.pipeline.slice import without_none
-from dctdiff.stages.tables import read_logs
+from dctdiff.report.method import method
+from dctdiff.report.tables.analysis import best_m
+from dctdiff.report.tables.fields import NOT_RUN, metric_with_n
+from dctdiff.report.tables.suite import agrees, current
+from dctdiff.stages.report import save_figure
+from dctdiff.stages.tables import read_logs, read_results
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src/dctdiff"
@@ -37,7 +48,7 @@ PACKAGE = ROOT / "src/dctdiff"
 
 @dataclasses.dataclass(frozen=True)
 class Shown:
-    """What of a suite the README shows: tables, figures, the upper rows of grids in one picture, training times."""
+    """What docs/results.md shows of a suite: tables, figures, the upper rows of grids in one picture, times."""
 
     tables: tuple[str, ...]
     figures: tuple[str, ...]
@@ -67,6 +78,27 @@ SHOWN = {
         minutes=True,
     ),
 }
+
+
+@dataclasses.dataclass(frozen=True)
+class Headline:
+    """A published number that the README shows: its group, kind and name in data/published.yaml."""
+
+    words: str
+    group: str
+    kind: str  # "statistics", "truncations" or "distances"
+    name: str  # of the codec, truncation or cell
+
+
+HEADLINES = [
+    Headline("CIFAR-10: eta", "cifar10", "statistics", "cifar10-dct"),
+    Headline("CIFAR-10: m*", "cifar10", "truncations", "cifar10-b2"),
+    Headline("CIFAR-10, model M", "paper", "distances", "cifar10-dctdiff-m-snr2-dpm-50"),
+    Headline("CelebA 64, S", "paper", "distances", "celeba64-dctdiff-s-snr1-dpm-50"),
+    Headline("ImageNet 64, S", "paper", "distances", "imagenet64-dctdiff-s-dpm-50"),
+    Headline("FFHQ 128, S", "paper", "distances", "ffhq128-dctdiff-s-snr3-dpm-50"),
+    Headline("FFHQ 256, M", "paper", "distances", "ffhq256-dctdiff-m-snr1-dpm-50"),
+]
 
 
 def replaced(text: str, name: str, content: str) -> str:
@@ -227,48 +259,138 @@ def chosen_suite() -> str:
 
 
 def copy_results(suite: str) -> None:
-    if suite not in SHOWN:
-        raise UserError(f"the suite is {suite}, but the README shows {', '.join(SHOWN)}; choose one of them")
-    results, docs, shown = ROOT / "results", ROOT / "docs", SHOWN[suite]
-    readme = existing(ROOT / "README.md").read_text(encoding="utf-8")
+    """Into docs/: the tables, figures and samples of the suite, and what it reproduced of the headlines."""
+    results, docs = ROOT / "results", ROOT / "docs"
+    plan = read_json(existing(results / "plan.json"))
+    headlined = plan.get("published") in {headline.group for headline in HEADLINES}
+    if suite not in SHOWN and not headlined:
+        raise UserError(f"the suite is {suite}, but the docs show {', '.join(SHOWN)}; choose one of them")
+    if suite in SHOWN:
+        copy_suite(suite, results, docs)
+    if headlined:
+        reproduced = read_json(docs / "reproduced.json")
+        reproduced[plan["published"]] |= reproduced_values(plan, results)
+        write_json(docs / "reproduced.json", reproduced)
+
+
+def copy_suite(suite: str, results: Path, docs: Path) -> None:
+    shown = SHOWN[suite]
+    page = existing(docs / "results.md").read_text(encoding="utf-8")
     for name in shown.tables:
         table = existing(results / f"tables/{name}.md").read_text(encoding="utf-8")
-        readme = replaced(readme, f"{suite}-{name}", table.strip())
+        page = replaced(page, f"{suite}-{name}", table.strip())
     if shown.minutes:
-        readme = replaced(readme, f"{suite}-minutes", training_minutes(results))
+        page = replaced(page, f"{suite}-minutes", training_minutes(results))
     for name in shown.figures:
         shutil.copyfile(existing(results / f"figures/{name}.png"), docs / f"{name}.png")
     grids = [strip(results / f"grids/{name}.png", shown.grid_rows) for name in shown.grids]
     with replacing(docs / f"samples-{suite}.png") as temporary:
         stacked(grids).save(temporary, optimize=True)
-    write_text(ROOT / "README.md", readme)
+    write_text(docs / "results.md", page)
+    if suite == "demo":
+        report_picture(results / "report/index.html", docs / "report.png")
+
+
+def reproduced_values(plan: dict, results: Path) -> dict[str, dict]:
+    """Name of a headline of the plan -> value and metric, of those that have run."""
+    read = read_results(plan, *(str(results / name) for name in ("evaluations", "statistics", "training")))
+    statistics = {name: one for name, one in read["statistics"].items() if agrees(plan["codecs"][name], one)}
+    evaluations = current(plan, read["evaluations"])
+    made = {"statistics": statistics, "truncations": evaluations["truncations"], "distances": evaluations["cells"]}
+    return {
+        headline.name: reproduced_value(headline.kind, made[headline.kind][headline.name])
+        for headline in HEADLINES
+        if headline.group == plan["published"] and headline.name in made[headline.kind]
+    }
+
+
+def reproduced_value(kind: str, found: dict) -> dict[str, str]:
+    if kind == "statistics":
+        return {"value": f"{found['eta']:.3f}", "metric": ""}
+    metric = found["protocol"]["metric"]
+    if kind == "truncations":
+        return {"value": best_m(found), "metric": f"r{metric}"}
+    return {"value": f"{found['value']:.2f}", "metric": metric_with_n(metric, found["n_images"])}
+
+
+def published_value(headline: Headline) -> dict[str, str]:
+    """Value and metric."""
+    numbers = load_published(ROOT / "data/published.yaml", headline.group)
+    if headline.kind == "statistics":
+        return {"value": f"{numbers.statistics[headline.name].eta:.3f}", "metric": ""}
+    if headline.kind == "truncations":
+        return {"value": f"{numbers.truncations[headline.name].value:g}", "metric": "rFID"}
+    rows = [row for table in numbers.distances.values() for row in table if row.cell == headline.name]
+    known = next(row for row in rows if row.value is not None)
+    return {"value": f"{known.value:g}", "metric": known.metric}
+
+
+def headlines_table() -> str:
+    """What was published beside what docs/reproduced.json says was reproduced."""
+    reproduced = read_json(ROOT / "docs/reproduced.json")
+    rows = ["| what | published | reproduced |", "| :-- | :-- | :-- |"]
+    for headline in HEADLINES:
+        ours = reproduced[headline.group].get(headline.name)
+        rows.append(f"| {headline.words} | {in_words(published_value(headline))} | {in_words(ours)} |")
+    return "\n".join(rows)
+
+
+def in_words(found: dict[str, str] | None) -> str:
+    """``{"value": "5.54", "metric": "FID-50k"}`` -> 5.54, FID-50k."""
+    if found is None:
+        return NOT_RUN
+    return f"{found['value']}, {found['metric']}" if found["metric"] else found["value"]
+
+
+def method_picture() -> None:
+    """The figure of the method, of a photograph that comes with scikit-image, in the sizes of FFHQ 128."""
+    image = decode_image(dict(read_photographs())["astronaut.png"], "astronaut.png")
+    image = box_crop(image, [64, 0, 384, 320], 128, "astronaut.png")
+    save_figure(method(image, block_size=4, kept=9, patch=(11, 11)), ROOT / "docs/method.png", dpi=180)
+
+
+def report_picture(page: Path, picture: Path) -> None:
+    """The head of the report as a browser shows it; without a Chromium the old picture stays."""
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if browser is None:
+        print(f"no Chromium is installed, so {picture.relative_to(ROOT)} stays as it is")
+        return
+    with replacing(picture) as temporary:
+        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1120,1190"]
+        subprocess.run(
+            [browser, *flags, f"--screenshot={temporary}", existing(page).as_uri()], check=True, capture_output=True
+        )
+        with Image.open(temporary) as shot:
+            fewer = shot.convert("RGB").quantize(128)
+        fewer.save(temporary, format="PNG", optimize=True)
 
 
 def copy_benchmarks() -> None:
     results, copies = existing(ROOT / "results/bench"), ROOT / "docs/bench"
-    readme = existing(ROOT / "README.md").read_text(encoding="utf-8")
-    for name, table in build_tables({**read_results(copies), **read_results(results)}).items():
-        readme = replaced(readme, f"bench-{name}", table)
+    page = existing(ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")
+    for name, table in build_tables({**read_benchmarks(copies), **read_benchmarks(results)}).items():
+        page = replaced(page, f"bench-{name}", table)
     for path in results.glob("*.json"):
         write_text(copies / path.name, path.read_text(encoding="utf-8"))
-    write_text(ROOT / "README.md", readme)
+    write_text(ROOT / "docs/benchmarks.md", page)
 
 
 def main() -> None:
     if "--bench" in sys.argv:
         return copy_benchmarks()
+    if "--code-only" not in sys.argv:
+        copy_results(chosen_suite())
+        method_picture()
     generated = {
         "docs/params.md": {"keys": keys_table(), "published": published_table(), "machine": machine_table()},
-        "docs/rooms.md": {"crossings": crossings()},
-        "README.md": {"rooms": rooms_table()},
+        "docs/rooms.md": {"rooms": rooms_table(), "crossings": crossings()},
+        "README.md": {"published": headlines_table()},
     }
     for name, parts in generated.items():
         text = existing(ROOT / name).read_text(encoding="utf-8")
         for part, content in parts.items():
             text = replaced(text, part, content)
         write_text(ROOT / name, text)
-    if "--code-only" not in sys.argv:
-        copy_results(chosen_suite())
 
 
 if __name__ == "__main__":

@@ -1,9 +1,14 @@
-"""README and docs: the keys of params.yaml that the code knows, and room for every result shown."""
+"""README and docs: what is generated is current, has its place, and names nothing that is not there."""
 
 import json
 import re
 
+import pytest
+import yaml
+
 from engines import ROOT, load
+
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), ROOT / "data/README.md", ROOT / "results/README.md"]
 
 
 def test_the_table_of_keys_is_current():
@@ -14,14 +19,47 @@ def test_the_table_of_keys_is_current():
     assert docs.replaced(text, "machine", docs.machine_table()) == text, "run make docs"
 
 
-def test_the_readme_has_a_place_for_every_table_it_shows():
+def test_there_is_a_place_for_every_table_that_is_shown():
     docs = load("docs")
-    readme = (ROOT / "README.md").read_text()
+    page = (ROOT / "docs/results.md").read_text()
     for suite, shown in docs.SHOWN.items():
         for table in shown.tables:
-            assert docs.replaced(readme, f"{suite}-{table}", "x") != readme
+            assert docs.replaced(page, f"{suite}-{table}", "x") != page
         if shown.minutes:
-            assert docs.replaced(readme, f"{suite}-minutes", "x") != readme
+            assert docs.replaced(page, f"{suite}-minutes", "x") != page
+
+
+def test_what_was_published_stands_beside_what_was_reproduced():
+    docs = load("docs")
+    readme = (ROOT / "README.md").read_text()
+    assert docs.replaced(readme, "published", docs.headlines_table()) == readme, "run make docs"
+    rows = docs.headlines_table().splitlines()[2:]
+    assert len(rows) == len(docs.HEADLINES)
+    for row, headline in zip(rows, docs.HEADLINES, strict=True):
+        ran = headline.name in json.loads((ROOT / "docs/reproduced.json").read_text())[headline.group]
+        assert row.endswith("| not run |") != ran
+
+
+def test_a_headline_is_what_the_last_run_made_with_the_params_of_the_plan(made):
+    docs, folder = load("docs"), made[0]
+    plan = json.loads((folder / "results/plan.json").read_text())
+    docs.HEADLINES = [
+        docs.Headline("eta", "micro", "statistics", "micro32-dct"),
+        docs.Headline("m*", "micro", "truncations", "micro32-b4"),
+        docs.Headline("FID", "micro", "distances", "micro-dct-dpm"),
+        docs.Headline("of another suite", "paper", "distances", "micro-dct-dpm"),
+        docs.Headline("not run", "micro", "distances", "absent"),
+    ]
+    evaluation = json.loads((folder / "results/evaluations/cells/micro-dct-dpm.json").read_text())
+    statistics = json.loads((folder / "results/statistics/codecs/micro32-dct.json").read_text())
+    found = docs.reproduced_values(plan, folder / "results")
+    assert found.keys() == {"micro32-dct", "micro32-b4", "micro-dct-dpm"}
+    assert found["micro32-dct"] == {"value": f"{statistics['eta']:.3f}", "metric": ""}
+    assert found["micro-dct-dpm"]["value"] == f"{evaluation['value']:.2f}"
+    assert found["micro-dct-dpm"]["metric"].startswith("FD (EfficientNet-Lite0), n = ")
+    plan["cells"]["micro-dct-dpm"]["nfe"] += 1
+    plan["codecs"]["micro32-dct"]["tau"] = 90.0
+    assert docs.reproduced_values(plan, folder / "results").keys() == {"micro32-b4"}
 
 
 def test_training_times_are_those_of_the_last_line_of_each_log(tmp_path):
@@ -37,11 +75,11 @@ def test_training_times_are_those_of_the_last_line_of_each_log(tmp_path):
     ]
 
 
-def test_the_speeds_of_the_readme_are_those_of_the_files():
+def test_the_speeds_are_those_of_the_files():
     docs = load("docs")
-    readme = (ROOT / "README.md").read_text()
-    for name, table in docs.build_tables(docs.read_results(ROOT / "docs/bench")).items():
-        assert docs.replaced(readme, f"bench-{name}", table) == readme, "run make bench-docs"
+    page = (ROOT / "docs/benchmarks.md").read_text()
+    for name, table in docs.build_tables(docs.read_benchmarks(ROOT / "docs/bench")).items():
+        assert docs.replaced(page, f"bench-{name}", table) == page, "run make bench-docs"
 
 
 def test_every_promise_names_a_test_that_is_there():
@@ -49,3 +87,38 @@ def test_every_promise_names_a_test_that_is_there():
     for line in promises[1:]:
         tests = re.findall(r"`(tests/[^`]+\.py)`", line)
         assert tests and all((ROOT / test).exists() for test in tests), line
+
+
+def test_a_newcomer_is_not_kept_reading():
+    assert len((ROOT / "README.md").read_text().split()) <= 1200, "move what is more into docs/"
+
+
+def anchors(text: str) -> set[str]:
+    """Of the headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if not target.startswith("https://"):
+            path, _, anchor = target.partition("#")
+            linked = page.parent / path if path else page
+            assert linked.exists(), f"{target} is not there"
+            assert not anchor or anchor in anchors(linked.read_text()), f"{target} has no such heading"
+
+
+def test_every_page_is_linked_from_the_readme():
+    linked = set(re.findall(r"\]\((docs/[\w.-]+\.md)", (ROOT / "README.md").read_text()))
+    assert linked == {path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/*.md")}
+
+
+def test_the_citation_is_of_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    project = (ROOT / "pyproject.toml").read_text()
+    assert f'version = "{citation["version"]}"' in project and f'license = "{citation["license"]}"' in project
+    assert citation.keys() >= {"cff-version", "message", "title", "authors"}
+    [paper] = citation["references"]
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    assert " and ".join(f"{who['family-names']}, {who['given-names']}" for who in paper["authors"]) in readme
