@@ -1,5 +1,6 @@
 """README and docs: what is generated is current, has its place, and names nothing that is not there."""
 
+import ast
 import json
 import re
 
@@ -112,6 +113,52 @@ def test_links_lead_somewhere(page):
 def test_every_page_is_linked_from_the_readme():
     linked = set(re.findall(r"\]\((docs/[\w.-]+\.md)", (ROOT / "README.md").read_text()))
     assert linked == {path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/*.md")}
+
+
+def protocol() -> dict[int, tuple[str, str]]:
+    """Point -> its modules and its tests."""
+    rows = re.findall(r"^\| (\d+) \|.*\| (.*) \| (.*) \|$", (ROOT / "docs/protocol.md").read_text(), flags=re.MULTILINE)
+    assert [int(point) for point, *_ in rows] == list(range(1, 51))
+    return {int(point): (modules, tests) for point, modules, tests in rows}
+
+
+def cited(text: str) -> set[int]:
+    """The points that comments and docstrings cite: "protocol points 8 to 16 and 44", "(point 12)"."""
+    words = re.sub(r"[\s#]+", " ", text)
+    points = set()
+    for numbers in re.findall(r"(?:[Pp]rotocol |\()points? (\d+(?:(?:, | and | to )\d+)*)", words):
+        for part in re.split(", | and ", numbers):
+            ends = [int(end) for end in part.split(" to ")]
+            points |= set(range(ends[0], ends[-1] + 1))
+    return points
+
+
+def test_points_are_read_as_they_are_cited():
+    assert cited("# (protocol points 8 to\n    # 10 and 44), (point 12); Protocol point 3, 5 images; 7 points") == {
+        3, 5, 8, 9, 10, 12, 44,
+    }  # fmt: skip
+
+
+def test_every_point_that_code_cites_stands_in_the_protocol_with_its_module():
+    points, package, n_cited = protocol(), ROOT / "src/dctdiff", 0
+    for path in sorted(package.rglob("*.py")):
+        for point in cited(path.read_text()):
+            n_cited += 1
+            assert f"`{path.relative_to(package)}`" in points[point][0], f"{path} cites point {point}"
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        assert path.name == "test_docs.py" or cited(path.read_text()) <= points.keys(), path
+    assert n_cited > 50
+
+
+def test_every_module_and_test_of_the_protocol_is_there():
+    for point, (modules, tests) in protocol().items():
+        for module in re.findall(r"`([^`]+)`", modules):
+            assert (ROOT / "src/dctdiff" / module).is_file(), f"point {point}: {module}"
+        for file, name in re.findall(r"`([^`:]+)::(\w+)`", tests):
+            functions = {getattr(node, "name", "") for node in ast.parse((ROOT / file).read_text()).body}
+            assert name in functions, f"point {point}: {file} has no {name}"
+        assert modules == "none" or "`" in modules
+        assert tests == "none" or "::" in tests
 
 
 def test_the_citation_is_of_this_version():
