@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from dctdiff.bench.__main__ import benchmarks
+from dctdiff.bench.bounds import between_products_bytes, optimiser_bytes, product_flops
 from dctdiff.bench.measuring import idle_shares, kernel_milliseconds
 from dctdiff.bench.shapes import SAMPLED, TRAINED, random_images, run_and_config
 from dctdiff.bench.tables import build_tables
-from dctdiff.models.cost import forward_flops, n_tokens
+from dctdiff.models.cost import forward_flops, n_tokens, parameters
 
 CUDA, CPU = torch.autograd.DeviceType.CUDA, torch.autograd.DeviceType.CPU
 
@@ -120,3 +122,53 @@ def test_variants_of_the_training_come_after_it_and_count_in_what_it_was_measure
     assert "| bf16 " in rows[2] and "| bf16, gradient checkpointing " in rows[3]
     assert rows[-1] == "Measured on: GPU, torch 2.0, 2026-01-01; GPU, torch 2.0, 2026-02-02."
     assert build_tables({"training-large": variant}).keys() == {"training"}
+
+
+def test_least_bytes_between_products_written_out():
+    _, config = run_and_config("cifar10-dctdiff-m")
+    activation = 2 * 256 * 65 * 768  # bytes, in bf16
+    first = 2 + 2 + 2 + 2 + 4 + 4  # residual and LayerNorm, twice, and GELU: read, write
+    back = 4 + 4 + 4 + 2 * (3 + 1) + 2  # GELU, LayerNorm twice, biases
+    assert between_products_bytes(config, 256) == activation * (17 * (first + back) + 8 * (3 + 3))
+    assert optimiser_bytes(config) == 40 * parameters(config)
+    # The inner products make the difference to forward_flops.
+    assert product_flops(config, 2) == pytest.approx(6 * (forward_flops(config) - 2 * 2 * 65**2 * 768 * 17))
+
+
+def test_bounds_stand_beside_what_was_measured():
+    here = {"versions": {"device": "GPU", "torch": "2.0"}, "date": "2026-01-01"}
+    bounds = {"run": "m", "tokens": 65, "product_tflop": 6.0, "between_products_gb": 12.0, "optimiser_gb": 3.0}
+    bounds["attention_milliseconds"] = {"CUDNN_ATTENTION": 5.0, "FLASH_ATTENTION": 4.0}
+    results = {"bounds": {"models": [bounds], **here}}
+    assert "| 4.0 / n/a" in build_tables(results)["bounds"]
+    results["ceilings"] = {"matrix_tflop_s": 600.0, "copy_tb_s": 3.0, **here}
+    taken = {"attention": 5.0, "matrix products": 20.0, "optimizer and EMA": 2.0, "other compiled kernels": 8.0}
+    results["training"] = {"models": [{**MODEL, "milliseconds_per_step": taken | {"rest": 1.0}}], **here}
+    cells = [cell.strip() for cell in build_tables(results)["bounds"].splitlines()[2].split("|")]
+    assert cells[1:-1] == ["m", "65", "4.0 / 5.0", "10.0 / 20.0", "1.0 / 2.0", "4.0 / 8.0", "19.0 / 36.0"]
+
+
+def test_scaling_is_against_one_gpu_of_the_same_machine():
+    def measured(processes, batch_size, rate, device="GPU"):
+        model = {**MODEL, "processes": processes, "batch_size": batch_size, "images_per_second": rate}
+        versions = {"device": device, "torch": "2.0"}
+        return {"models": [model | {"accumulation_steps": 1}], "versions": versions, "date": "2026-01-01"}
+
+    results = {
+        "training-m-1x256": measured(1, 256, 1000.0), "training-m-2x256": measured(2, 512, 1900.0),
+        "training-m-2x128": measured(2, 256, 1600.0), "training-m-4x256": measured(4, 1024, 3900.0, "another"),
+    }  # fmt: skip
+    tables = build_tables(results)
+    assert tables.keys() == {"scaling"}
+    rows = [[cell.strip() for cell in line.split("|")[2:7]] for line in tables["scaling"].splitlines()[2:6]]
+    assert rows == [
+        ["1", "256", "1", "1,000", "1.00"], ["2", "128", "1", "1,600", "1.60"],
+        ["2", "256", "1", "1,900", "1.90"], ["4", "256", "1", "3,900", "n/a"],
+    ]  # fmt: skip
+
+
+def test_a_machine_with_several_gpus_measures_one_of_them_and_all():
+    assert not any("scaling" in name or "x256" in name for name in benchmarks(0, None))
+    two = [name for name in benchmarks(2, None) if name[-1].isdigit()]
+    assert {"training-cifar10-dctdiff-m-1x256", "training-cifar10-dctdiff-m-2x256"} < set(two)
+    assert "training-cifar10-dctdiff-m-2x128" in two and "training-ffhq256-dctdiff-m-2x256" in two

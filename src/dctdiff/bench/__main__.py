@@ -8,11 +8,10 @@ from pathlib import Path
 
 import torch
 
-from dctdiff.bench.shapes import SAMPLED, TRAINED
+from dctdiff.bench.shapes import IMAGES_OF_A_GPU, SAMPLED, SCALED, TRAINED
 
 FOLDER = Path("results/bench")
 COMPARED = ["cifar10-dctdiff-m", "celeba64-dctdiff-s"]  # attention backends and precisions, on these shapes
-SCALED = {"cifar10-dctdiff-m": 1, "ffhq256-dctdiff-m": 4}  # run -> parts of the 256 images of one GPU
 LARGE = ["ffhq512-dctdiff-m", "--batch_size", "128"]
 
 
@@ -25,6 +24,7 @@ def benchmarks(n_gpus: int, official: str | None) -> dict[str, list[str]]:
         return found
     found = {"ceilings": ["ceilings"], **found, "codec-gpu": ["codec", "cuda"], "features": ["features"]}
     found["start"] = ["start"]
+    found["bounds"] = ["bounds"]
     found["training"] = ["training", *TRAINED]
     found["sampling"] = ["sampling", *SAMPLED]
     if n_gpus > 1:
@@ -41,12 +41,12 @@ def benchmarks(n_gpus: int, official: str | None) -> dict[str, list[str]]:
 
 
 def scaling(n_gpus: int) -> dict[str, list[str]]:
-    """One GPU and all of this machine: with 256 images for each of them (weak scaling), and for all (strong)."""
+    """One GPU and all of this machine, with as many images for each of them (weak scaling) and for all (strong)."""
     found = {}
     for run, parts in SCALED.items():
         words = ["training", run, "--accumulation_steps", str(parts)]
-        strong = [(n_gpus, 256)] if parts == 1 else []
-        for processes, batch_size in [(1, 256), (n_gpus, 256 * n_gpus), *strong]:
+        strong = [(n_gpus, IMAGES_OF_A_GPU)] if parts == 1 else []
+        for processes, batch_size in [(1, IMAGES_OF_A_GPU), (n_gpus, IMAGES_OF_A_GPU * n_gpus), *strong]:
             more = ["--batch_size", str(batch_size), "--processes", str(processes)]
             found[f"training-{run}-{processes}x{batch_size // processes}"] = [*words, *more]
     return found

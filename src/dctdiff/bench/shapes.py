@@ -14,6 +14,9 @@ from dctdiff.params.train import Run
 # Those whose official code was measured too (batch sizes of training and sampling there).
 TRAINED = {"cifar10-dctdiff-m": 256, "celeba64-dctdiff-s": 256, "ffhq128-dctdiff-s": 256, "ffhq256-dctdiff-m": 64}
 SAMPLED = {"cifar10-dctdiff-m": 500, "celeba64-dctdiff-s": 500, "ffhq128-dctdiff-s": 500, "ffhq256-dctdiff-m": 100}
+# Several GPUs: run -> parts in which a GPU takes its images.
+SCALED = {"cifar10-dctdiff-m": 1, "ffhq256-dctdiff-m": 4}
+IMAGES_OF_A_GPU = 256
 LARGEST_FILE = 2**28  # bytes of random images, about
 
 

@@ -1,11 +1,15 @@
 """Markdown tables of the files that the benchmarks wrote."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
 
+from dctdiff.bench.shapes import IMAGES_OF_A_GPU
 from dctdiff.pipeline.files import read_json
 from dctdiff.report.tables.fields import NONE
+
+BOUNDED = ("attention", "matrix products", "optimizer and EMA", "other compiled kernels")  # kinds of kernels
 
 
 def read_results(folder: Path) -> dict[str, dict]:
@@ -20,6 +24,8 @@ def build_tables(results: dict[str, dict]) -> dict[str, str]:
         "codec-gpu": (codec_gpu_table, ("codec-gpu",)),
         "training": (training_table, trainings(results)),
         "step": (step_table, ("training",)),
+        "bounds": (bounds_table, ("bounds",)),
+        "scaling": (scaling_table, scalings(results)),
         "sampling": (sampling_table, ("sampling",)),
         "more": (more_table, ("start", "features", "sharing", "loading", "rounding")),
     }
@@ -48,7 +54,12 @@ def partner(results: dict[str, dict], name: str, other: str) -> dict:
 
 def trainings(results: dict[str, dict]) -> list[str]:
     """The benchmark of training, and its variants after it."""
-    return sorted(name for name in results if name.startswith("training"))
+    return sorted(name for name in results if name.startswith("training") and name not in scalings(results))
+
+
+def scalings(results: dict[str, dict]) -> list[str]:
+    """Trainings by several GPUs, and by one with as many images for each: training-<run>-<GPUs>x<images>."""
+    return sorted(name for name in results if re.fullmatch(r"training-.+-\d+x\d+", name))
 
 
 def by_run(models: list[dict]) -> dict[str, dict]:
@@ -123,6 +134,53 @@ def step_table(results: dict[str, dict]) -> pd.DataFrame:
             for model in results["training"]["models"]
         ]
     )
+
+
+def bounds_table(results: dict[str, dict]) -> pd.DataFrame:
+    """Of each kind of kernel the least milliseconds of a step, by the ceilings of the GPU, and what was measured.
+
+    Attention: its best kernel by itself.
+    """
+    ceilings = partner(results, "ceilings", "bounds")
+    measured = by_run(partner(results, "training", "bounds").get("models", []))
+    rows = []
+    for model in results["bounds"]["models"]:
+        least = {"attention": min(model["attention_milliseconds"].values())}
+        if ceilings:
+            least |= {
+                "matrix products": 1e3 * model["product_tflop"] / ceilings["matrix_tflop_s"],
+                "optimizer and EMA": model["optimiser_gb"] / ceilings["copy_tb_s"],
+                "other compiled kernels": model["between_products_gb"] / ceilings["copy_tb_s"],
+            }
+        taken = measured.get(model["run"], {}).get("milliseconds_per_step", {})
+        shown = {kind: f"{number(least.get(kind), 1)} / {number(taken.get(kind), 1)}" for kind in BOUNDED}
+        whole_step = (
+            f"{number(sum(least.values()) if ceilings else None, 1)} / {number(sum(taken.values()) or None, 1)}"
+        )
+        rows.append({"model": model["run"], "tokens": model["tokens"], **shown, "together": whole_step})
+    return pd.DataFrame(rows)
+
+
+def scaling_table(results: dict[str, dict]) -> pd.DataFrame:
+    """Images per second of several GPUs, and how many times that of one with the batch of weak scaling."""
+    rows = []
+    for name in scalings(results):
+        [model] = results[name]["models"]
+        alone = partner(results, f"training-{model['run']}-1x{IMAGES_OF_A_GPU}", name)
+        one = alone["models"][0]["images_per_second"] if alone else None
+        rows.append(
+            {
+                "model": model["run"],
+                "GPUs": model["processes"],
+                "images of each": model["batch_size"] // model["processes"],
+                "in parts": model["accumulation_steps"],
+                "images/s": whole(model["images_per_second"]),
+                "times one GPU": ratio(model["images_per_second"], one),
+                "peak GiB of each": number(model["peak_gib"], 1),
+                "mean loss of 20 steps": number(model["loss"], 4),
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def sampling_table(results: dict[str, dict]) -> pd.DataFrame:
