@@ -38,9 +38,10 @@ from dctdiff.pipeline.slice import without_none
 from dctdiff.report.method import method
 from dctdiff.report.tables.analysis import best_m
 from dctdiff.report.tables.fields import NOT_RUN, metric_with_n
+from dctdiff.report.tables.recipes import recipes_table, tried_recipes
 from dctdiff.report.tables.suite import agrees, current
 from dctdiff.stages.report import save_figure
-from dctdiff.stages.tables import read_logs, read_results
+from dctdiff.stages.tables import read_evaluations, read_logs, read_results
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src/dctdiff"
@@ -89,6 +90,8 @@ class Headline:
     kind: str  # "statistics", "truncations" or "distances"
     name: str  # of the codec, truncation or cell
 
+
+RECIPES = "cifar10-recipes"  # the suite that the docs show as one table of runs
 
 HEADLINES = [
     Headline("CIFAR-10: eta", "cifar10", "statistics", "cifar10-dct"),
@@ -263,8 +266,10 @@ def copy_results(suite: str) -> None:
     results, docs = ROOT / "results", ROOT / "docs"
     plan = read_json(existing(results / "plan.json"))
     headlined = plan.get("published") in {headline.group for headline in HEADLINES}
+    if suite == RECIPES:
+        return copy_recipes(plan, results, docs)
     if suite not in SHOWN and not headlined:
-        raise UserError(f"the suite is {suite}, but the docs show {', '.join(SHOWN)}; choose one of them")
+        raise UserError(f"the suite is {suite}, but the docs show {', '.join((*SHOWN, RECIPES))}; choose one of them")
     if suite in SHOWN:
         copy_suite(suite, results, docs)
     if headlined:
@@ -289,6 +294,21 @@ def copy_suite(suite: str, results: Path, docs: Path) -> None:
     write_text(docs / "results.md", page)
     if suite == "demo":
         report_picture(results / "report/index.html", docs / "report.png")
+
+
+def copy_recipes(plan: dict, results: Path, docs: Path) -> None:
+    """Into docs/recipes.json, which keeps what ran before, and the page's table of it."""
+    logs, evaluations = read_logs(str(results / "training"), plan), read_evaluations(str(results / "evaluations"), plan)
+    new, known = tried_recipes(plan, logs, evaluations), read_json(docs / "recipes.json")
+    tried = {name: new.get(name, known.get(name)) for name in plan["runs"] if name in new or name in known}
+    write_json(docs / "recipes.json", tried)
+    page = existing(docs / "results.md").read_text(encoding="utf-8")
+    write_text(docs / "results.md", replaced(page, RECIPES, recipes_block(tried)))
+
+
+def recipes_block(tried: dict[str, dict]) -> str:
+    table, note = recipes_table(tried)
+    return f"{table.to_markdown(index=False, disable_numparse=True)}\n\n{note}"
 
 
 def reproduced_values(plan: dict, results: Path) -> dict[str, dict]:

@@ -33,6 +33,8 @@ EXAMPLES = [
     {"count": 1, "here": HERE},
     {"count": 1, "limit": None, "kept": True, "here": HERE},
     {"count": 1, "kept": False, "here": HERE},
+    {"count": -1, "sides": None, "here": HERE},
+    {"count": 1, "sides": [-3, 4], "here": HERE},
     {"count": 1, "limit": 7, "sides": [3], "here": HERE | {"sides": [1, 2]}, "there": HERE},
 ]
 

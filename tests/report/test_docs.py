@@ -7,6 +7,7 @@ import re
 import pytest
 import yaml
 
+from dctdiff.report.tables.recipes import KEYS
 from engines import ROOT, load
 
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), ROOT / "data/README.md", ROOT / "results/README.md"]
@@ -81,6 +82,19 @@ def test_the_speeds_are_those_of_the_files():
     page = (ROOT / "docs/benchmarks.md").read_text()
     for name, table in docs.build_tables(docs.read_benchmarks(ROOT / "docs/bench")).items():
         assert docs.replaced(page, f"bench-{name}", table) == page, "run make bench-docs"
+
+
+def test_the_table_of_recipes_is_that_of_the_file_and_each_row_can_be_remade():
+    docs = load("docs")
+    tried, page = json.loads((ROOT / "docs/recipes.json").read_text()), (ROOT / "docs/results.md").read_text()
+    assert docs.replaced(page, docs.RECIPES, docs.recipes_block(tried)) == page, "run make docs"
+    suite = yaml.safe_load((ROOT / "params.yaml").read_text())["suites"][docs.RECIPES]
+    for name, found in tried.items():
+        run = suite["runs"][name]
+        assert suite["cells"][name]["run"] == name and run["train_steps"] == found["step"]
+        assert {key: run[key] for key in KEYS if key in run} == {
+            key: found[key] for key in KEYS if key in found
+        }
 
 
 def test_every_promise_names_a_test_that_is_there():

@@ -11,6 +11,7 @@ from dctdiff.report.tables.distances import distances_table
 from dctdiff.report.tables.fields import delta, rung
 from dctdiff.report.tables.latex import escape_latex, to_latex
 from dctdiff.report.tables.quality import quality_table
+from dctdiff.report.tables.recipes import recipes_table, tried_recipes
 from dctdiff.report.tables.suite import build_tables
 from dctdiff.report.tables.training import training_table
 
@@ -209,3 +210,32 @@ def test_latex_escapes_what_it_must():
         r"a\_b 5\% \{x\} \textasciitilde{}\textasciicircum{}\textbackslash{} \& \# \$"
     )
     assert r"dpm\_solver" in to_latex(quality_table(PLAN, EVALUATIONS), "c", "l")
+
+
+def test_recipes_are_rows_of_both_spaces_and_only_what_ran_to_the_end_by_the_params_of_the_plan():
+    run = {"lr": 2e-4, "ema_rate": 0.999, "batch_size": 256, "seed": 1, "train_steps": 100}
+    muon = run | {"optimizer": "muon", "prediction": "velocity", "t_logit": [-1.2, 1.6], "lr_end_step": 100}
+    names = {"a-dct": run, "a-pixel": run, "long-muon-dct": muon, "long-muon-pixel": muon, "half-dct": run}
+    line = {"step": 100, "seconds": 61.4, "loss": 0.1, "precision": "bf16", "processes": 1, "device": "GPU"}
+    plan = {"runs": names, "cells": {name: {"run": name, "nfe": 50} for name in names}, "datasets": {}, "codecs": {}}
+    plan |= {"truncations": {}, "upsamplings": {}, "selections": {}}
+    cell = {"value": 12.345, "n_images": 10_000, "protocol": {"metric": "FD"}, "images": {"nfe": 50}}
+    cells = {name: cell for name in names} | {"long-muon-pixel": cell | {"images": {"nfe": 20}}}
+    evaluations = {"cells": cells, "truncations": {}, "upsamplings": {}, "selections": {}}
+    logs = {name: [line] for name in names} | {"half-dct": [line | {"step": 50}]}
+    tried = tried_recipes(plan, logs, evaluations)
+    assert list(tried) == ["a-dct", "a-pixel", "long-muon-dct"]
+    table, note = recipes_table(tried)
+    assert table.to_dict("records") == [
+        {
+            "recipe": "a", "optimizer": "adamw", "predicts": "noise", "log(t / (1 - t))": "t uniform", "lr": "0.0002",
+            "EMA": "0.999", "seed": "1", "steps": "100", "DCTdiff: s": "61", "DCTdiff: distance": "12.35",
+            "U-ViT: s": "61", "U-ViT: distance": "12.35",
+        },
+        {
+            "recipe": "long-muon", "optimizer": "muon", "predicts": "velocity", "log(t / (1 - t))": "N(-1.2, 1.6)",
+            "lr": "0.0002, falling to 0", "EMA": "0.999", "seed": "1", "steps": "100", "DCTdiff: s": "61",
+            "DCTdiff: distance": "12.35", "U-ViT: s": "not run", "U-ViT: distance": "not run",
+        },
+    ]  # fmt: skip
+    assert note == "Distance: FD-10k, NFE 50. Seconds of training, compilation included: bf16 on 1 x GPU."

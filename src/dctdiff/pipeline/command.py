@@ -66,7 +66,7 @@ def parse_command(description: str, paths: dict[str, str], slice_type: type[Base
     if slice_type is None:
         return Command(namespace, None, words, record)
     nullable = {name for name, field, _ in flags if _is_nullable(field.annotation)}
-    values = {name: None if name in nullable and value == NULL else value for name, value in given.items()}
+    values = {name: None if name in nullable and value in (NULL, [NULL]) else value for name, value in given.items()}
     try:
         return Command(namespace, slice_type.model_validate(_nested(values), strict=False), words, record)
     except ValidationError as error:
