@@ -334,5 +334,12 @@ def test_two_processes_train_like_one(folder, accumulation_steps):
 
 def test_loss_weights_are_entropies_in_zigzag_order_by_channel():
     """Protocol point 22."""
-    weights = token_weights(model_config(Run(**SLICE), STATISTICS), STATISTICS)
+    run = Run(**SLICE)
+    weights = token_weights(run, model_config(run, STATISTICS), STATISTICS)
     assert weights == pytest.approx([6 / (11 / 3), 3 / (11 / 3), 2 / (11 / 3)] * 6)
+    uniform = run.model_copy(update={"loss_weights": "uniform"})
+    assert token_weights(uniform, model_config(run, STATISTICS), STATISTICS) == [1.0]
+    full = STATISTICS | {"space": "dct_444"}
+    assert token_weights(run, model_config(run, full), full) == pytest.approx(
+        [6 / (11 / 3), 3 / (11 / 3), 2 / (11 / 3)] * 12
+    )

@@ -8,6 +8,7 @@ from dctdiff.diffusion.schedule import Schedule
 from dctdiff.networks.uvit import DCTUViT, PixelUViT, UViT
 from dctdiff.spaces.codec import Codec
 from dctdiff.spaces.dct import DCTCodec
+from dctdiff.spaces.dct_full import FullDCTCodec, dct_444, dct_rgb
 from dctdiff.spaces.pixel import PixelCodec
 
 
@@ -15,15 +16,15 @@ from dctdiff.spaces.pixel import PixelCodec
 class ModelConfig:
     """Everything that defines the map from noise to images, apart from the weights."""
 
-    space: str  # "dct" or "pixel"
+    space: str  # "dct", "dct_444", "dct_rgb" or "pixel"
     resolution: int
     embed_dim: int
     depth: int
     num_heads: int
     snr_scale: float
-    block_size: int | None = None  # dct
-    kept_coefficients: int | None = None  # dct
-    eta: float | None = None  # dct
+    block_size: int | None = None  # DCT
+    kept_coefficients: int | None = None  # DCT
+    eta: float | None = None  # DCT
     patch_size: int | None = None  # pixel
     prediction: str = "noise"  # or "velocity": what the network gives
     class_counts: tuple[int, ...] | None = None  # training images of each label; None: unconditional
@@ -56,6 +57,14 @@ def dct_codec(config: ModelConfig) -> DCTCodec:
     return DCTCodec(config.resolution, config.block_size, config.kept_coefficients, config.eta)
 
 
+def dct_444_codec(config: ModelConfig) -> FullDCTCodec:
+    return dct_444(config.resolution, config.block_size, config.kept_coefficients, config.eta)
+
+
+def dct_rgb_codec(config: ModelConfig) -> FullDCTCodec:
+    return dct_rgb(config.resolution, config.block_size, config.kept_coefficients, config.eta)
+
+
 def pixel_codec(config: ModelConfig) -> PixelCodec:
     return PixelCodec(config.resolution)
 
@@ -69,15 +78,15 @@ def pixel_uvit(config: ModelConfig, shape: tuple[int, ...]) -> PixelUViT:
 
 
 # By space. A model depends on its own entries only: code of another space or network is none of its.
-CODECS = {"dct": dct_codec, "pixel": pixel_codec}
-NETWORKS = {"dct": dct_uvit, "pixel": pixel_uvit}
+CODECS = {"dct": dct_codec, "dct_444": dct_444_codec, "dct_rgb": dct_rgb_codec, "pixel": pixel_codec}
+NETWORKS = {"dct": dct_uvit, "dct_444": dct_uvit, "dct_rgb": dct_uvit, "pixel": pixel_uvit}
 
 
 def model_config(run, statistics: dict, class_counts: tuple[int, ...] | None = None) -> ModelConfig:
     """The model of ``run`` (its embed_dim, depth, num_heads and snr_scale) on the codec of ``statistics``."""
     codec_keys = ("space", "resolution", "block_size", "kept_coefficients", "patch_size")
     codec = {key: statistics[key] for key in codec_keys if key in statistics}
-    if codec["space"] == "dct":
+    if codec["space"] != "pixel":
         codec["eta"] = statistics.get("eta")
     return ModelConfig(
         **codec,

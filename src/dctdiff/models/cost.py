@@ -39,7 +39,7 @@ def gmacs(config: ModelConfig) -> float:
 
 def n_tokens(config: ModelConfig) -> int:
     """Tokens in the blocks: those of the image, the time and the label."""
-    side = 2 * config.block_size if config.space == "dct" else config.patch_size
+    side = config.patch_size if config.space == "pixel" else 2 * config.block_size
     return (config.resolution // side) ** 2 + (2 if config.num_classes else 1)
 
 

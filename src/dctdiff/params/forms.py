@@ -10,13 +10,19 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from dctdiff.pipeline.slice import Count, Form
 
-CHANNELS = {"dct": ("y", "cb", "cr"), "pixel": ("r", "g", "b")}
+# Space -> its channels, and how many blocks of each a token has.
+CHANNELS = {
+    "dct": {"y": 4, "cb": 1, "cr": 1},
+    "dct_444": {"y": 4, "cb": 4, "cr": 4},
+    "dct_rgb": {"r": 4, "g": 4, "b": 4},
+    "pixel": {"r": 1, "g": 1, "b": 1},
+}
 
 
 class MeasuredCodec(Form):
     """A codec as the stage statistics has measured it."""
 
-    space: Literal["dct", "pixel"]
+    space: Literal["dct", "dct_444", "dct_rgb", "pixel"]
     resolution: Count
     block_size: Count | None = None
     kept_coefficients: Count | None = None
@@ -24,7 +30,7 @@ class MeasuredCodec(Form):
 
     @model_validator(mode="after")
     def has_its_sizes(self):
-        if self.space == "dct" and None in (self.block_size, self.kept_coefficients, self.eta):
+        if self.space != "pixel" and None in (self.block_size, self.kept_coefficients, self.eta):
             raise ValueError("block_size, kept_coefficients or eta is missing")
         return self
 
@@ -54,7 +60,7 @@ class Weighing(MeasuredCodec):
 
     @property
     def n_coefficients(self) -> int:
-        return self.block_size**2 if self.space == "dct" else 1
+        return 1 if self.space == "pixel" else self.block_size**2
 
 
 class Statistics(Weighing):

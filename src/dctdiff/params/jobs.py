@@ -36,7 +36,7 @@ STAGES = {
     "report": Stage(None, ("report",)),
 }
 # Stages whose jobs differ in the alternatives of the code that they use.
-CHOOSING = ("weights", "select", "sample")
+CHOOSING = ("statistics", "weights", "select", "sample", "round_trip")
 
 
 def jobs_of(suite: dict) -> list[tuple[str, str | None]]:
@@ -89,6 +89,8 @@ def chosen(suite: dict, stage: str, name: str | None = None) -> dict[str, str]:
     if stage not in CHOOSING:
         return {}
     entry = suite[STAGES[stage].section][name]
+    if STAGES[stage].section == "codecs":
+        return {"CODECS": entry["space"]}
     run = suite["runs"][entry["run"] if stage == "sample" else name]
     space = suite["codecs"][run["codec"]]["space"]
     if stage != "weights":

@@ -9,10 +9,13 @@ from dctdiff.pipeline.slice import Images, Name, Pixels, Slice
 
 class Codec(Slice):
     dataset: Name = Field(description="key of suite.datasets")
-    space: Literal["dct", "pixel"] = Field(description="what the network sees")
-    block_size: int = Field(None, ge=2, le=16, description="dct: side B of a DCT block; a token covers 2B x 2B pixels")
+    space: Literal["dct", "dct_444", "dct_rgb", "pixel"] = Field(
+        description="what the network sees: DCT blocks of YCbCr with halved chroma, as in the paper, or with chroma in "
+        "full, or of RGB; or pixels"
+    )
+    block_size: int = Field(None, ge=2, le=16, description="DCT: side B of a DCT block; a token covers 2B x 2B pixels")
     kept_coefficients: int = Field(
-        None, ge=1, le=256, description="dct: coefficients kept of each block, in zigzag order (B*B - m*)"
+        None, ge=1, le=256, description="DCT: coefficients kept of each block, in zigzag order (B*B - m*)"
     )
     patch_size: Pixels = Field(None, description="pixel: side of a patch in pixels")
     tau: float = Field(98.25, gt=50, le=100, description="percentile that bounds the coefficients")
@@ -25,7 +28,7 @@ class Codec(Slice):
                 raise ValueError("space pixel needs patch_size, and no block_size or kept_coefficients")
             return self
         if self.block_size is None or self.kept_coefficients is None or self.patch_size:
-            raise ValueError("space dct needs block_size and kept_coefficients, and no patch_size")
+            raise ValueError(f"space {self.space} needs block_size and kept_coefficients, and no patch_size")
         if self.kept_coefficients > self.block_size**2:
             raise ValueError(
                 f"kept_coefficients is {self.kept_coefficients}, but should be at most "

@@ -51,6 +51,9 @@ class Run(Execution):
         description="mean and std of log(t / (1 - t)), normal, of the times of training; none: t is uniform, as in "
         "the paper",
     )
+    loss_weights: Literal["entropy", "uniform"] = Field(
+        "entropy", description="DCT: weights of the coefficients in the loss: their entropies, as in the paper, or none"
+    )
     snr_scale: float = Field(gt=0, le=10**6, description="factor c on the signal-to-noise ratio at every t")
     train_steps: Count = Field(
         description="optimiser steps; raising it, up to lr_end_step if there is one, continues the run"

@@ -2,18 +2,19 @@
 
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
+from types import SimpleNamespace
 
 import numpy as np
 import torch
 
 from dctdiff.data.archive import count_images, encode_jpeg, image_batches, write_archive
+from dctdiff.models.config import CODECS
 from dctdiff.params.forms import MeasuredCodec
 from dctdiff.params.round_trip import RoundTrip
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.files import read_json, sha256
 from dctdiff.pipeline.progress import progress
-from dctdiff.spaces.dct import DCTCodec
-from dctdiff.spaces.pixel import PixelCodec
+from dctdiff.pipeline.record import Used
 
 PATHS = {
     "images": "archive of the held-out images",
@@ -26,11 +27,7 @@ BATCH_SIZE = 100
 
 def round_trip(batches: Iterable[np.ndarray], statistics: dict) -> Iterator[np.ndarray]:
     """Batches of ``(n, R, R, 3)`` uint8 through the codec of a statistics file and back."""
-    if statistics["space"] == "pixel":
-        codec = PixelCodec(statistics["resolution"])
-    else:
-        keys = ("resolution", "block_size", "kept_coefficients", "eta")
-        codec = DCTCodec(*(statistics[key] for key in keys))
+    codec = CODECS[statistics["space"]](SimpleNamespace(**statistics))
     for batch in batches:
         yield codec.decode(codec.encode(torch.from_numpy(batch))).numpy()
 
@@ -43,7 +40,7 @@ def entries(images: str, statistics: dict, jpeg_quality: int) -> Iterator[tuple[
                 bar.update()
 
 
-def main(paths: Namespace, params: RoundTrip) -> None:
+def main(paths: Namespace, params: RoundTrip) -> Used:
     statistics = read_json(paths.statistics, MeasuredCodec)
     # The paper's samples of the two spaces differ in their quality (protocol point 17).
     jpeg_quality = params.pixel_jpeg_quality if statistics["space"] == "pixel" else params.dct_jpeg_quality
@@ -54,6 +51,7 @@ def main(paths: Namespace, params: RoundTrip) -> None:
         "statistics_sha256": sha256(paths.statistics),
     }
     write_archive(paths.out_images, entries(paths.images, statistics, jpeg_quality), record)
+    return Used({"CODECS": statistics["space"]})
 
 
 if __name__ == "__main__":

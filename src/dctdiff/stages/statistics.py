@@ -2,18 +2,21 @@
 
 from argparse import Namespace
 from collections.abc import Iterable
+from types import SimpleNamespace
 
 import numpy as np
 import torch
 
 from dctdiff.analysis import statistics
 from dctdiff.data.archive import image_batches
+from dctdiff.models.config import CODECS
+from dctdiff.params.forms import CHANNELS
 from dctdiff.params.statistics import Codec
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import sha256, write_json
 from dctdiff.pipeline.progress import progress
-from dctdiff.spaces.dct import DCTCodec
+from dctdiff.pipeline.record import Used
 from dctdiff.spaces.zigzag import zigzag
 
 PATHS = {
@@ -26,39 +29,49 @@ BATCH_PIXELS = BATCH_SIZE * 64**2  # at most: large images go in smaller batches
 PIXEL_ETA = 127.5  # pixels are scaled to [-1, 1] whatever their distribution
 
 
-def channels_of(images: np.ndarray, block_size: int | None) -> dict[str, np.ndarray]:
+def channels_of(images: np.ndarray, space: str, block_size: int | None) -> dict[str, np.ndarray]:
     """Unscaled values per channel: name -> (M, coefficients), row-major within a block."""
-    if block_size is None:
+    if space == "pixel":
         values = images.reshape(-1, 3).astype(np.float32) - PIXEL_ETA
-        return {name: values[:, [index]] for index, name in enumerate("rgb")}
-    codec = DCTCodec(images.shape[1], block_size, block_size**2, eta=1.0)
-    values = codec.coefficients(torch.from_numpy(images)).unflatten(-1, (6, -1))
-    row_major = values[..., np.argsort(zigzag(block_size))].numpy()
-    blocks = {"y": slice(0, 4), "cb": slice(4, 5), "cr": slice(5, 6)}
-    return {name: row_major[:, :, part].reshape(-1, block_size**2) for name, part in blocks.items()}
+        return {name: values[:, [index]] for index, name in enumerate(CHANNELS[space])}
+    sizes = {"resolution": images.shape[1], "block_size": block_size, "kept_coefficients": block_size**2, "eta": 1.0}
+    values = (
+        CODECS[space](SimpleNamespace(**sizes))
+        .coefficients(torch.from_numpy(images))
+        .unflatten(-1, (-1, block_size**2))
+    )
+    row_major = values[..., np.argsort(zigzag(block_size))]
+    parts = row_major.split(list(CHANNELS[space].values()), dim=2)
+    return {name: part.reshape(-1, block_size**2).numpy() for name, part in zip(CHANNELS[space], parts, strict=True)}
 
 
 def count(batches: Iterable[np.ndarray], n_images: int, codec: Codec) -> dict[str, statistics.CoefficientCounts]:
     """Count the values of each channel of ``n_images`` images, batches of ``(n, R, R, 3)`` uint8."""
-    n_coefficients = codec.block_size**2 if codec.space == "dct" else 1
-    names = ("y", "cb", "cr") if codec.space == "dct" else ("r", "g", "b")
-    counts = {name: statistics.CoefficientCounts(n_coefficients) for name in names}
+    n_coefficients = 1 if codec.space == "pixel" else codec.block_size**2
+    counts = {name: statistics.CoefficientCounts(n_coefficients) for name in CHANNELS[codec.space]}
     with progress("statistics", n_images, "images") as bar:
         for batch in batches:
-            for name, values in channels_of(batch, codec.block_size).items():
+            for name, values in channels_of(batch, codec.space, codec.block_size).items():
                 counts[name].update(values)
             bar.update(len(batch))
     return counts
 
 
-def main(paths: Namespace, codec: Codec) -> None:
+def scale(counts: dict[str, statistics.CoefficientCounts], codec: Codec) -> float:
+    """eta: of Y, or of those of red, green and blue the largest."""
+    if codec.space == "pixel":
+        return PIXEL_ETA
+    channels = ("r", "g", "b") if codec.space == "dct_rgb" else ("y",)
+    return max(statistics.eta(*counts[name].distribution(0), codec.tau) for name in channels)
+
+
+def main(paths: Namespace, codec: Codec) -> Used:
     resolution = next(image_batches(paths.images, 1, codec.n_images)).shape[1]
     if resolution % codec.token_side:
         raise UserError(f"{paths.images}: {resolution} pixels are not divisible by tokens of {codec.token_side}")
     batch_size = max(1, min(BATCH_SIZE, BATCH_PIXELS // resolution**2))
     counts = count(image_batches(paths.images, batch_size, codec.n_images), codec.n_images, codec)
-    luma = counts["y"].distribution(0) if codec.space == "dct" else None
-    eta = statistics.eta(*luma, codec.tau) if luma else PIXEL_ETA
+    eta = scale(counts, codec)
     write_json(
         paths.out_statistics,
         {
@@ -69,6 +82,7 @@ def main(paths: Namespace, codec: Codec) -> None:
             "channels": {name: c.summary(codec.tau, eta) for name, c in counts.items()},
         },
     )
+    return Used({"CODECS": codec.space})
 
 
 if __name__ == "__main__":

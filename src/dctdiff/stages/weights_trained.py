@@ -22,7 +22,7 @@ from dctdiff.models.identity import run_identity
 from dctdiff.models.state import candidates, state_folder
 from dctdiff.models.training import train
 from dctdiff.models.weights import save_model, write_checkpoints
-from dctdiff.params.forms import Weighing
+from dctdiff.params.forms import CHANNELS, Weighing
 from dctdiff.params.jobs import choices
 from dctdiff.params.machine import MACHINE, read_machine, uneven_shares
 from dctdiff.params.train import Run
@@ -64,16 +64,16 @@ def trained_on(pixels: str, labels: np.ndarray | None) -> dict[str, str | None]:
     return {"pixels": digest(pixels), "labels": None if labels is None else hashlib.sha256(labels).hexdigest()}
 
 
-def token_weights(config: ModelConfig, statistics: dict) -> list[float]:
-    """Entropy weights of Y, Y, Y, Y, Cb, Cr (protocol point 22); pixels have none."""
-    if config.space == "pixel":
+def token_weights(run: Run, config: ModelConfig, statistics: dict) -> list[float]:
+    """Entropy weights of all blocks of a token (protocol point 22); pixels have none."""
+    if config.space == "pixel" or run.loss_weights == "uniform":
         return [1.0]
     order = np.array(zigzag(config.block_size))
     weights = {
         name: loss_weights(np.array(channel["entropy"])[order].tolist(), config.kept_coefficients)
         for name, channel in statistics["channels"].items()
     }
-    return 4 * weights["y"] + weights["cb"] + weights["cr"]
+    return [weight for name, blocks in CHANNELS[config.space].items() for weight in blocks * weights[name]]
 
 
 def processes(paths: Namespace) -> int:
@@ -111,7 +111,7 @@ def trained(
     labels = training_labels(paths.images, run.num_classes)
     class_counts = None if labels is None else tuple(np.bincount(labels).tolist())
     config = model_config(run, statistics, class_counts)
-    weights = token_weights(config, statistics)
+    weights = token_weights(run, config, statistics)
     images = open_pixels(paths.pixels, paths.images, config.resolution)
     identity = run_identity(run, config, weights, trained_on(paths.pixels, labels), read_record(paths.images))
     choose = functools.partial(state_folder, states, identity, run.train_steps, run.ask_above_steps)

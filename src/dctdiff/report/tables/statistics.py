@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from dctdiff.params.forms import CHANNELS
 from dctdiff.report.tables.fields import NONE, NOT_KNOWN, NOT_RUN
 from dctdiff.spaces.zigzag import zigzag
 
@@ -12,7 +13,7 @@ def statistics_table(plan: dict, statistics: dict[str, dict]) -> pd.DataFrame:
     """eta and the first entropies of each channel, with the published ones where there are."""
     rows = []
     for name, codec in plan["codecs"].items():
-        for channel in ("y", "cb", "cr") if codec["space"] == "dct" else ("r", "g", "b"):
+        for channel in CHANNELS[codec["space"]]:
             found = statistics.get(name)
             published = plan["published"].get("statistics", {}).get(name)
             ours = found["channels"][channel]["entropy"] if found else None
@@ -34,7 +35,7 @@ def statistics_table(plan: dict, statistics: dict[str, dict]) -> pd.DataFrame:
 
 
 def first_entropies(row_major: list[float], codec: dict) -> str:
-    order = zigzag(codec["block_size"]) if codec["space"] == "dct" else [0]
+    order = [0] if codec["space"] == "pixel" else zigzag(codec["block_size"])
     return " ".join(f"{row_major[index]:.3f}" for index in order[:SHOWN_ENTROPIES])
 
 
