@@ -164,6 +164,7 @@ def test_all_mistakes_are_named_at_once_with_their_lines(tmp_path):
     assert str(caught.value).split("params.yaml: ")[1].split("; ") == [
         f"suite.runs.micro32-dctdiff.embed_dim is {at_least}",
         f"suite.runs.micro32-uvit.embed_dim is {at_least}",
+        f"suite.runs.micro32-rgb.embed_dim is {at_least}",
         "suite.report.title is 3, but should be text",
         f"in quotes if it looks like a number {report}",
         "suite.report.dip is unknown",
