@@ -1,0 +1,5 @@
+"""``python -m dctdiff``: the command line ``dctdiff``."""
+
+from dctdiff.commands.shell import run
+
+run()
