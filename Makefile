@@ -10,7 +10,8 @@
 # make continue    let runs that ask go on from a state that other code has trained; RUN=<run> for one of them
 # make anew        let them start at step 0 instead; the other state is kept aside
 # make tables      the tables of whatever has run so far; the rest, and what other params made, is shown as not run
-# make docs        copy the results into docs/, draw the figure of the method, say in README.md what is reproduced
+# make docs        copy the results into docs/, draw the figure of the method, run the notebook, say in README.md
+#                  what is reproduced
 # make bench       measure the speed of everything this machine can run; OFFICIAL=<folder> also that of
 #                  the authors' code, in a checkout of github.com/forever208/DCTdiff
 # make bench-docs  copy these numbers into docs/benchmarks.md and docs/bench
@@ -76,6 +77,7 @@ tables: env
 
 docs: env
 	python workflow/docs.py
+	python workflow/notebook.py docs/tour.ipynb
 
 bench: env
 	python -m dctdiff.bench $(if $(OFFICIAL),--official $(OFFICIAL))

@@ -3,13 +3,17 @@
 Run by ``make docs`` after ``make reproduce``. Text between ``<!-- name:begin -->`` and
 ``<!-- name:end -->`` is replaced: in docs/results.md for the suite that ran (``<suite>-<table>``,
 ``<suite>-minutes``), in docs/params.md for the keys, in docs/rooms.md for the rooms of the code, in
-README.md for what was published and reproduced; a test fails while these are behind.
+docs/api.md for what ``import dctdiff`` and the command line offer, in README.md for what was published
+and reproduced; a test fails while these are behind.
 ``--bench`` copies the results of ``make bench`` instead: the files into docs/bench, their tables
 into docs/benchmarks.md. ``--code-only`` needs no results.
 """
 
 import ast
+import contextlib
 import dataclasses
+import io
+import os
 import re
 import shutil
 import subprocess
@@ -18,14 +22,17 @@ import types
 import typing
 from collections.abc import Iterable
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import yaml
 from PIL import Image
 from pydantic import BaseModel
 
+from dctdiff import OFFERED
 from dctdiff.bench.tables import build_tables
 from dctdiff.bench.tables import read_results as read_benchmarks
+from dctdiff.commands import shell
 from dctdiff.data.archive import decode_image
 from dctdiff.data.cropping import box_crop
 from dctdiff.data.photographs import read_photographs
@@ -232,6 +239,35 @@ def crossings() -> str:
     )
 
 
+def api_text() -> str:
+    """A heading and the docstring of each function that ``import dctdiff`` offers."""
+    parts = []
+    for name, module in OFFERED.items():
+        tree = ast.parse((PACKAGE / f"api/{module}.py").read_text(encoding="utf-8"))
+        [function] = [node for node in tree.body if getattr(node, "name", None) == name]
+        words = ast.get_docstring(function).replace("``", "`")
+        for argument in function.args.args:
+            argument.annotation = None
+        parts.append(f"### {name}\n\n`dctdiff.{name}({ast.unparse(function.args)})`\n\n{words}\n")
+    return "\n".join(parts)
+
+
+def commands_text() -> str:
+    """What the command line says of itself and of each word with arguments."""
+    texts = [help_text(*words) for words in ([], ["sample"], ["fid"], ["encode"], ["decode"], ["info"])]
+    return "\n".join(f"```text\n{text.strip()}\n```\n" for text in texts)
+
+
+def help_text(*words: str) -> str:
+    with (
+        mock.patch.dict(os.environ, COLUMNS="100"),
+        contextlib.redirect_stdout(io.StringIO()) as text,
+        contextlib.suppress(SystemExit),
+    ):
+        shell.parser().parse_args([*words, "--help"])
+    return text.getvalue()
+
+
 def strip(path: Path, rows: int) -> Image.Image:
     """The upper ``rows`` of a grid of ten columns."""
     grid = Image.open(existing(path)).convert("RGB")
@@ -404,6 +440,7 @@ def main() -> None:
     generated = {
         "docs/params.md": {"keys": keys_table(), "published": published_table(), "machine": machine_table()},
         "docs/rooms.md": {"rooms": rooms_table(), "crossings": crossings()},
+        "docs/api.md": {"api": api_text(), "commands": commands_text()},
         "README.md": {"published": headlines_table()},
     }
     for name, parts in generated.items():
