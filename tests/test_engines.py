@@ -10,6 +10,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from dctdiff.data.archive import image_names
 from dctdiff.models.config import ModelConfig
 from dctdiff.models.release import write_state_dict
 from dctdiff.pipeline.files import sha256
@@ -290,7 +291,8 @@ def test_dvc_reruns_only_what_depends_on_an_edit(finished):
     assert dvc_runs(by_dvc) == {"code", "report"}
 
 
-def test_an_edited_local_image_is_seen_by_both_engines(tmp_path):
+def test_an_edited_local_folder_is_seen_by_both_engines(tmp_path):
+    """An image that is changed, added, renamed or removed; but not one that only has another date."""
     folder = copy_project(tmp_path)
     (folder / "photos").mkdir()
     for number in range(3):
@@ -299,7 +301,6 @@ def test_an_edited_local_image_is_seen_by_both_engines(tmp_path):
     download = document["suite"]["datasets"]["micro32"]["download"] = {
         "source": "files",
         "train": "photos",
-        "n_train": 3,
     }
     document["suites"] = {"micro": document["suite"]}
     (folder / "params.yaml").write_text(yaml.safe_dump(document))
@@ -307,9 +308,20 @@ def test_an_edited_local_image_is_seen_by_both_engines(tmp_path):
     assert dvc_runs(folder, job) == {"validate", "code", "download"}
     assert dvc_runs(folder, job) == set()
     assert snakemake_would_run(folder, target) == set()
-    Image.new("RGB", (16, 16), (9, 9, 9)).save(folder / "photos/1.png")
-    assert snakemake_would_run(folder, target) == {"download"}
-    assert dvc_runs(folder, job) == {"download"}
+    photos = folder / "photos"
+    for edited in (
+        lambda: Image.new("RGB", (16, 16), (9, 9, 9)).save(photos / "1.png"),
+        lambda: Image.new("RGB", (16, 16), (7, 7, 7)).save(photos / "3.png"),
+        lambda: (photos / "3.png").rename(photos / "4.png"),
+        lambda: (photos / "0.png").unlink(),
+    ):
+        edited()
+        assert snakemake_would_run(folder, target) == {"download"}
+        assert dvc_runs(folder, job) == {"download"}
+        assert snakemake_would_run(folder, target) == set()
+    assert image_names(folder / target) == [f"train/{number}.png" for number in (1, 2, 4)]
+    (photos / "1.png").touch()
+    assert snakemake_would_run(folder, target) == dvc_runs(folder, job) == set()
     shutil.rmtree(folder / download["train"])  # as for someone who has pulled the results
     assert dvc_runs(folder, job) == set()
     assert snakemake_would_run(folder, target) == set()

@@ -18,7 +18,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from dctdiff.data import sources
-from dctdiff.data.archive import class_labels, encode_jpeg, image_names, read_entries
+from dctdiff.data.archive import class_labels, encode_jpeg, image_names, read_entries, read_record
 from dctdiff.data.batches import BATCHES, CIFAR10_CLASSES, decode_batch
 from dctdiff.data.sources import Wanted, check, folder_digest, read_files
 from dctdiff.params.download import Download
@@ -467,8 +467,8 @@ MISTAKES = [
     ({"source": "files"}, "source files needs train"),
     ({"source": "scikit-image", "train": "a"}, "source scikit-image takes no other key; remove train"),
     ({"source": "scikit-image", "format": "cifar10"}, "source scikit-image takes no other key; remove format"),
-    (TRAIN | {"n_train": None}, "train needs train_sha256 or train_md5 or n_train, to check what is read"),
-    (TRAIN | {"heldout": "b"}, "heldout needs heldout_sha256 or n_heldout"),
+    ({"source": "http", "train": URL}, "train needs train_sha256 or train_md5 or n_train, to check what is fetched"),
+    ({"source": "http", "train": URL, "n_train": 1, "heldout": URL}, "heldout needs heldout_sha256 or n_heldout"),
     (TRAIN | {"train_md5": "0123"}, "train_md5 is '0123', but should be 32 hexadecimal digits"),
     (TRAIN | {"train": ["a", "b"], "train_md5": "0" * 32}, "belong to one archive; use n_train to check train"),
     (TRAIN | {"heldout_sha256": DIGEST}, "belong to one archive; use n_heldout to check heldout"),
@@ -476,6 +476,9 @@ MISTAKES = [
     (TRAIN | {"train_folder": "a/"}, "train_folder is 'a/', but should be a folder within the archive"),
     (TRAIN | {"heldout_folder": "../a"}, "heldout_folder is '../a', but should be a folder within the archive"),
     (TRAIN | {"filename": "a.zip"}, "filename belongs to source gdrive"),
+    (TRAIN | {"unfit": "convert"}, "background belongs to unfit: convert, which needs it"),
+    (TRAIN | {"unfit": "skip", "background": "white"}, "background belongs to unfit: convert, which needs it"),
+    (TRAIN | {"format": "cifar10", "unfit": "skip"}, "format cifar10 has only images of one kind; remove it"),
     ({"source": "gdrive", "train": "0B7-_x", "n_train": 1}, "filename belongs to source gdrive, which needs it"),
     ({"source": "gdrive", "train": URL, "filename": "b.zip", "n_train": 1}, "source gdrive needs the id of a file"),
     ({"source": "http", "train": "a.zip", "n_train": 1}, "source http needs a URL that ends in the name of a file"),
@@ -504,7 +507,102 @@ def test_all_images_that_cannot_be_read_are_named_at_once(tmp_path):
     with pytest.raises(UserError) as said:
         read(written(tmp_path / "folder", members))
     assert "folder: 00.jpg is empty; 01.jpg is empty; " in str(said.value)
-    assert "31 problems in all; convert these files to upright RGB" in str(said.value)
+    assert "31 problems in all; convert these files to RGB" in str(said.value)
+
+
+def saved(image: Image.Image, kind: str, **options) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def flat(mode: str, value) -> Image.Image:
+    return Image.new(mode, (9, 7), value)
+
+
+def broken_inside() -> bytes:
+    """A PNG with its end, and with ones in place of some of its compressed values."""
+    noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    content = saved(Image.fromarray(noise), "PNG")
+    return content[:1000] + b"\xff" * 500 + content[1500:]
+
+
+# File -> its bytes, what was wrong, and the colour that it is to have on white.
+UNFIT = {
+    "alpha.png": (saved(flat("RGBA", (200, 100, 0, 51)), "PNG"), "has the mode RGBA", (244, 224, 204)),
+    "clear.png": (saved(flat("RGBA", (200, 100, 0, 0)), "PNG"), "has the mode RGBA", (255, 255, 255)),
+    "grey.png": (saved(flat("LA", (100, 255)), "PNG"), "has the mode LA", (100, 100, 100)),
+    "ink.jpg": (saved(flat("CMYK", (0, 0, 0, 0)), "JPEG"), "has the mode CMYK", (255, 255, 255)),
+    "key.png": (saved(flat("RGB", (9, 9, 9)), "PNG", transparency=(9, 9, 9)), "has a transparent", (255, 255, 255)),
+    "palette.png": (saved(flat("RGB", (0, 0, 255)).quantize(4), "PNG"), "has the mode P", (0, 0, 255)),
+    "deep.png": (saved(flat("I;16", 128 * 256 + 7), "PNG"), "has the mode I;16", (128, 128, 128)),
+    "cut.jpg": (jpeg(1, 64)[:-3], "is cut", None),
+    "empty.png": (b"", "is empty", None),
+    "inside.png": (broken_inside(), "it cannot be decoded", None),
+    "other.webp": (b"", "is an image, but not JPEG or PNG", None),
+}
+FIT = {"a.jpg": jpeg(1), "b.png": saved(flat("RGB", (1, 2, 3)), "PNG"), "c.png": saved(flat("L", 5), "PNG")}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_images_that_cannot_be_used_are_refused_left_out_or_converted(tmp_path, kind, capsys):
+    place = written(tmp_path / kind, FIT | {name: content for name, (content, *_) in UNFIT.items()})
+    with pytest.raises(UserError) as said:
+        read(place)
+    wrong = {name: why for name, (_, why, _) in UNFIT.items() if name != "inside.png"}  # which only a decoder finds
+    assert all(name in str(said.value) and why in str(said.value) for name, why in wrong.items())
+    assert str(said.value).count("; ") == len(wrong) and "\n" not in str(said.value)
+
+    counts = {}
+    assert dict(read_files([place], Wanted(unfit="skip"), counts=counts)) == FIT
+    assert counts == {"left_out": len(UNFIT), "converted": 0}
+    assert f"left out: {len(UNFIT)} images (other.webp is an image, but not JPEG or PNG, " in capsys.readouterr().err
+
+    counts = {"left_out": 1}  # of another split
+    found = dict(read_files([place], Wanted(unfit="convert", background="white"), counts=counts))
+    expected = {name: colour for name, (*_, colour) in UNFIT.items() if colour}
+    assert found.keys() == FIT.keys() | expected.keys() and FIT.items() <= found.items()
+    for name, colour in expected.items():
+        with Image.open(io.BytesIO(found[name])) as image:
+            assert (image.mode, image.size, image.getcolors()) == ("RGB", (9, 7), [(63, colour)]), name
+    assert counts == {"left_out": 1 + len(UNFIT) - len(expected), "converted": len(expected)}
+
+
+@pytest.mark.parametrize(("name", "why"), [(name, why) for name, (_, why, _) in UNFIT.items() if "." in name])
+def test_one_unfit_image_alone_is_named(tmp_path, name, why):
+    place = written(tmp_path / "folder", {"a.jpg": jpeg(1), name: UNFIT[name][0]})
+    if name != "inside.png":  # which only its decoding in the crop stage finds
+        with pytest.raises(UserError, match=rf"folder: '?{name}'? {why}.*; convert these"):
+            read(place)
+    counts = {}
+    assert dict(read_files([place], Wanted(unfit="skip"), counts=counts)) == {"a.jpg": jpeg(1)}
+    assert counts["left_out"] == 1
+
+
+def test_a_folder_without_one_image_that_can_be_used_is_an_error(tmp_path):
+    place = written(tmp_path / "folder", {"a.jpg": b"", "b.jpg": b"", "c.webp": b""})
+    with pytest.raises(UserError, match="folder: none of 3 images can be used; convert these"):
+        list(read_files([place], Wanted(unfit="skip")))
+
+
+def test_a_converted_image_is_upright(tmp_path):
+    half = Image.new("RGBA", (2, 1), "red")
+    half.putpixel((1, 0), (0, 0, 255, 255))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned right by a quarter
+    place = written(tmp_path / "folder", {"a.png": saved(half, "PNG", exif=exif)})
+    [(_, content)] = read_files([place], Wanted(unfit="convert", background="black"))
+    with Image.open(io.BytesIO(content)) as image:
+        assert [image.getpixel((0, row)) for row in range(image.height)] == [(255, 0, 0), (0, 0, 255)]
+
+
+def test_what_download_leaves_out_stands_in_its_record(monkeypatch, tmp_path):
+    written(tmp_path / "photos", FIT | {name: content for name, (content, *_) in UNFIT.items()})
+    keys = {"source": "files", "train": "photos", "n_train": 13, "unfit": "convert", "background": "grey"}
+    run_stage(monkeypatch, tmp_path, download, *flags(keys), "--out_source", "source.zip")
+    record = read_record("source.zip")
+    assert (record["left_out"], record["converted"], record["stage"]) == (4, 7, "download")
+    assert len(list(read_entries("source.zip"))) == 10
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -752,5 +850,5 @@ def test_a_digest_may_be_in_capitals_and_a_path_begin_with_the_home(tmp_path, mo
     monkeypatch.setenv("HOME", str(tmp_path))
     place = written(tmp_path / "a.zip", {"0.jpg": jpeg()})
     source = Download(source="files", train="~/a.zip", train_sha256=digest_of(place, "sha256").upper())
-    assert [name for name, _ in download.entries(source)] == ["train/0.jpg"]
+    assert [name for name, _ in download.entries(source, {})] == ["train/0.jpg"]
     assert download.sources(source) == (place,)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 from pydantic import ValidationError
 
 from dctdiff.data.archive import read_entries, read_record, write_archive
-from dctdiff.data.cropping import box_crop
+from dctdiff.data.cropping import box_crop, center_crop
 from dctdiff.params.crop import Crop
 from dctdiff.pipeline.errors import UserError
 from dctdiff.stages import crop
@@ -70,6 +70,67 @@ def test_no_pixel_outside_the_box_counts():
     image = np.full((32, 32, 3), 255, dtype=np.uint8)
     image[8:24, 4:20] = 100
     assert (box_crop(image, [4, 8, 20, 24], 4, "a.jpg") == 100).all()
+
+
+@pytest.mark.parametrize(("width", "height"), [(48, 24), (24, 48), (24, 24), (16, 8)])
+def test_center_is_the_middle_of_the_resized_image(width, height):
+    """To the rounding of PIL, by its resize of the whole image, whose long side comes out whole here."""
+    image, side = picture(1, width, height), min(width, height)
+    whole = image.resize((width * 8 // side, height * 8 // side), Image.Resampling.BICUBIC)
+    left, top = (whole.width - 8) // 2, (whole.height - 8) // 2
+    expected = np.asarray(whole).astype(int)[top : top + 8, left : left + 8]
+    assert abs(center_crop(np.asarray(image), 8) - expected).max() <= 1
+
+
+def test_center_takes_images_of_any_size(run):
+    sides = {"cat/a": (90, 9), "cat/b": (8, 8), "dog/c": (3, 7), "dog/d": (33, 64)}
+    files = {f"train/{name}.png": saved(picture(1, *size), "PNG") for name, size in sides.items()}
+    train, heldout = run(files, method="center", resolution=8, jpeg_quality=75, n_heldout=2)
+    assert list(train) == [f"{name}.jpg" for name in sides] and list(heldout) == ["cat/a.jpg", "dog/c.jpg"]
+    for content in train.values():
+        with Image.open(io.BytesIO(content)) as made:
+            assert (made.format, made.size) == ("JPEG", (8, 8))
+    with Image.open(io.BytesIO(train["cat/b.jpg"])) as same:  # nothing is resized
+        assert saved(picture(1, 8, 8), "JPEG") == train["cat/b.jpg"] and same.mode == "RGB"
+
+
+def turned(image: Image.Image, orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return saved(image, "JPEG", quality=95, exif=exif)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photographs_are_upright_for_every_method_that_makes_new_images(run, orientation):
+    """As the same picture, turned by PIL itself, that says nothing of an orientation."""
+    content = turned(picture(1, 24, 16), orientation)
+    with Image.open(io.BytesIO(content)) as image:
+        upright = saved(ImageOps.exif_transpose(image), "PNG")
+    for keys in (
+        {"method": "center"},
+        {"method": "box", "box": [2, 3, 14, 15]},
+        {"method": "random", "crop_sides": [9, 16], "n_train": 4, "seed": 1},
+    ):
+        shared = {"resolution": 8, "jpeg_quality": 75, "n_heldout": 2, **keys}
+        found = [run({f"train/{i}.jpg": file for i in "ab"}, **shared)[0] for file in (content, upright)]
+        assert found[0] == found[1], keys["method"]
+
+
+@pytest.mark.parametrize("keys", [{"method": "none"}, {"method": "convert", "jpeg_quality": 75}])
+def test_methods_that_keep_files_refuse_turned_ones(run, keys):
+    message = r"train/9\.jpg has the EXIF orientation 6, which method .* leaves as it is; turn it upright or choose"
+    with pytest.raises(UserError, match=message):
+        run(TRAIN | {"train/9.jpg": turned(picture(1), 6)}, resolution=16, n_heldout=2, **keys)
+
+
+def test_the_count_of_unfit_images_goes_with_the_crops(run, monkeypatch):
+    run(TRAIN, method="center", resolution=8, jpeg_quality=75, n_heldout=2)
+    assert "left_out" not in read_record("heldout.zip")
+    monkeypatch.setattr(crop, "read_record", lambda path: {"stage": "download", "left_out": 3, "converted": 2})
+    run(TRAIN, method="center", resolution=8, jpeg_quality=75, n_heldout=2)
+    for name in ("train.zip", "heldout.zip"):
+        found = read_record(name)
+        assert (found["stage"], found["left_out"], found["converted"]) == ("crop", 3, 2)
 
 
 def test_convert_keeps_jpeg_files_and_makes_others_jpeg(run):
@@ -216,6 +277,8 @@ def test_a_source_with_flipped_bytes_is_named(run, tmp_path):
 
 MISTAKES = [
     ({"method": "random", "resolution": 8}, "method random needs crop_sides, n_train, n_heldout, jpeg_quality, seed"),
+    ({"method": "center", "resolution": 8}, "method center needs jpeg_quality"),
+    ({"method": "center", "resolution": 8, "jpeg_quality": 75, "seed": 1}, "method center takes no seed"),
     ({"method": "box", "resolution": 8, "box": BOX}, "method box needs box, jpeg_quality"),
     ({"method": "none", "resolution": 8, "jpeg_quality": 75, "seed": 1}, "takes no jpeg_quality and no seed"),
     ({"method": "convert", "resolution": 8, "jpeg_quality": 75, "box": BOX}, "method convert takes no box"),

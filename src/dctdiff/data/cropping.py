@@ -1,11 +1,35 @@
-"""Square crops: random ones of photographs at several scales, and one box for all images of a set."""
+"""Square crops of photographs: random ones at several scales, one box for all images of a set, or the middle."""
+
+import io
 
 import numpy as np
 from PIL import Image
 
-from dctdiff.data.archive import BadImage
+from dctdiff.data.archive import FORMATS, BadImage, decode_image
 from dctdiff.diffusion.draws import numpy_generator
 from dctdiff.pipeline.errors import UserError
+
+ORIENTATION = 0x0112  # of EXIF
+# What makes an image upright; 1 is upright, and other values, such as the 0 of some cameras, say nothing.
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
+
+
+def orientation(content: bytes) -> int | None:
+    """The EXIF orientation of an image file that can be decoded, if it is a turned one."""
+    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        found = image.getexif().get(ORIENTATION)
+    return found if found in TURNS else None
+
+
+def photograph(content: bytes, name: str) -> Image.Image:
+    """An RGB or grey image file as it is looked at, upright, RGB; ``name`` is for the error."""
+    image = Image.fromarray(decode_image(content, name))
+    turned = orientation(content)
+    return image if turned is None else image.transpose(TURNS[turned])
 
 
 def random_crop(
@@ -29,6 +53,18 @@ def random_crop(
     box = (left, top, left + side, top + side)
     crop = photograph.resize((resolution, resolution), Image.Resampling.BICUBIC, box=box)
     return name, np.asarray(crop)
+
+
+def center_crop(image: np.ndarray, resolution: int) -> np.ndarray:
+    """The square in the middle of ``(H, W, 3)`` uint8, whose side is the shorter one: ``(resolution, resolution, 3)``.
+
+    As if the image were resized first (PIL's antialiased bicubic filter): pixels beside the square count at its edge.
+    """
+    height, width = image.shape[:2]
+    side = min(height, width)
+    left, top = (width - side) // 2, (height - side) // 2
+    box = (left, top, left + side, top + side)
+    return np.asarray(Image.fromarray(image).resize((resolution, resolution), Image.Resampling.BICUBIC, box=box))
 
 
 def box_crop(image: np.ndarray, box: list[int], resolution: int, name: str) -> np.ndarray:

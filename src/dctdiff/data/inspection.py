@@ -19,8 +19,6 @@ STARTS = (
     (b"BM", 6, bytes(4), "BMP"),
 )  # fmt: skip
 START_BYTES = 12
-ORIENTATION = 0x0112  # of EXIF
-TURNED = range(2, 9)  # 1 is upright; other values, such as the 0 of some cameras, say nothing
 PNG_DEPTH = 24  # place of the bits per value in a PNG
 
 
@@ -56,8 +54,5 @@ def _problem_of(image: Image.Image, content: bytes) -> str | None:
         return f"has {content[PNG_DEPTH]} bits per value"
     if image.format == "PNG" and image.n_frames > 1:  # a JPEG may hold previews behind its image
         return f"holds {image.n_frames} pictures"
-    orientation = image.getexif().get(ORIENTATION)
-    if orientation in TURNED:
-        return f"has the EXIF orientation {orientation}"
     end = b"IEND" if image.format == "PNG" else b"\xff\xd9"
     return None if end in content else "is cut"

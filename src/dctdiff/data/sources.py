@@ -21,6 +21,7 @@ from typing import BinaryIO
 
 from dctdiff.data.archive import IMAGE_SUFFIXES, raise_of_system
 from dctdiff.data.batches import BATCHES, batch_order, decode_batch, jpeg_entries
+from dctdiff.data.fitting import settled
 from dctdiff.data.inspection import OTHER_SUFFIXES, START_BYTES, kind_by_start, problem
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import walk, writing
@@ -33,7 +34,7 @@ BROKEN = (  # what broken bytes end in; UnicodeDecodeError: the name of a member
 )  # fmt: skip
 AGAIN = "download it again"
 CORRECT = "correct the folder"  # of one's own
-CONVERT = "convert these files to upright RGB or grey JPEG or PNG of 8 bit, or remove them"
+CONVERT = "convert these files to RGB or grey JPEG or PNG of 8 bit, remove them, or set download.unfit"
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 MOST_IMAGE_BYTES = 2**30  # the largest image that Pillow decodes has 0.54 GB without any compression
 MOST_BATCH_BYTES = 2**34  # the largest official batch has 1.6 GB
@@ -50,7 +51,9 @@ class Wanted:
     format: str = "images"  # or a key of BATCHES
     split: str = "train"
     folder: str | None = None  # only what lies in it, named from there
-    n_images: int | None = None  # None: any number but 0
+    n_images: int | None = None  # found, also those that are left out then; None: any number but 0
+    unfit: str = "strict"  # what becomes of images that cannot be used as they are: "strict", "skip", "convert"
+    background: str | None = None  # of "convert"
 
     def admits(self, name: str) -> bool:
         if _is_hidden(name):
@@ -73,6 +76,7 @@ class Members:
     folders: set[str] = field(default_factory=set)
     left_out: list[str] = field(default_factory=list)  # files that are no images, and hidden images
     refused: dict[str, str] = field(default_factory=dict)  # name -> why it can neither be read nor left out
+    unfit: dict[str, str] = field(default_factory=dict)  # name of an image of another kind -> what it is
 
 
 def check(place: Path, digests: dict[str, str | None], shown: str | None = None, remedy: str = AGAIN) -> None:
@@ -101,10 +105,13 @@ def check(place: Path, digests: dict[str, str | None], shown: str | None = None,
             )
 
 
-def read_files(places: list[Path], wanted: Wanted, remedy: str = AGAIN) -> Iterator[tuple[str, bytes]]:
+def read_files(
+    places: list[Path], wanted: Wanted, remedy: str = AGAIN, counts: dict[str, int] | None = None
+) -> Iterator[tuple[str, bytes]]:
     """Relative name and bytes of each image of archives and folders that passed ``check``.
 
-    Images come as they are, sorted by name; those of batch files as JPEG, in the order of the files.
+    Images come as they are, sorted by name, unless ``wanted.unfit`` says otherwise; those of batch files as
+    JPEG, in the order of the files. To ``counts`` are added, by the end, the images "left_out" and "converted".
     """
     shown = " and ".join(map(str, places))
     n_images = 0
@@ -113,9 +120,14 @@ def read_files(places: list[Path], wanted: Wanted, remedy: str = AGAIN) -> Itera
             members = _within(members, wanted, shown, remedy)
             if wanted.format == "images":
                 _say_left_out(members, shown)
-                _check_count(len(members.openers), wanted, shown, remedy)
+                if not members.unfit:
+                    _check_count(len(members.openers), wanted, shown, remedy)
                 _check_class_folders(members, shown, remedy)
-            for name, content in _entries(members.openers, wanted, shown):
+            if wanted.unfit == "strict":
+                entries = _entries(members, wanted, shown)
+            else:
+                entries = _settled_entries(members, wanted, shown, {} if counts is None else counts)
+            for name, content in entries:
                 n_images += 1
                 yield name, content
     except MemoryError:  # of a header, as large files are refused by name
@@ -123,7 +135,8 @@ def read_files(places: list[Path], wanted: Wanted, remedy: str = AGAIN) -> Itera
     except BROKEN as error:
         raise_of_system(error, shown)
         raise UserError(f"{shown} is broken after {n_images} images ({error}); {remedy}") from None
-    _check_count(n_images, wanted, shown, remedy)
+    if wanted.format != "images":  # which only now are counted
+        _check_count(n_images, wanted, shown, remedy)
 
 
 def folder_digest(folder: Path, algorithm: str = "sha256") -> str:
@@ -171,11 +184,11 @@ def _is_tar(place: Path) -> bool:
         return False
 
 
-def _entries(openers: dict[str, Callable], wanted: Wanted, shown: str) -> Iterator[tuple[str, bytes]]:
+def _entries(members: Members, wanted: Wanted, shown: str) -> Iterator[tuple[str, bytes]]:
     if wanted.format == "images":
-        problems = []
-        with progress(f"read {wanted.split}", len(openers), "images") as bar:
-            for name, opener in openers.items():
+        problems = [f"{name!a} {why}" for name, why in members.unfit.items()]
+        with progress(f"read {wanted.split}", len(members.openers), "images") as bar:
+            for name, opener in members.openers.items():
                 with opener(name) as file:
                     content = file.read()
                 yield _relative(name, wanted.folder), content
@@ -186,14 +199,39 @@ def _entries(openers: dict[str, Callable], wanted: Wanted, shown: str) -> Iterat
             raise UserError(f"{shown}: {together(problems)}; {CONVERT}")
         return
     batches, number = BATCHES[wanted.format], 1
-    for name in sorted(openers, key=batch_order):
-        with openers[name](name) as file:
+    for name in sorted(members.openers, key=batch_order):
+        with members.openers[name](name) as file:
             pixels, labels = decode_batch(file, f"{shown}: {name}", batches)
         with progress(f"read {wanted.split} of {PurePosixPath(name).name}", len(labels), "images") as bar:
             for entry in jpeg_entries(pixels, labels, number, batches):
                 yield entry
                 bar.update()
         number += len(labels)
+
+
+def _settled_entries(
+    members: Members, wanted: Wanted, shown: str, counts: dict[str, int]
+) -> Iterator[tuple[str, bytes]]:
+    """The images that can be used, once they are converted where that is wanted; the others are counted and said."""
+    left_out, converted = dict(members.unfit), {}
+    n_used = 0
+    with progress(f"read {wanted.split}", len(members.openers), "images") as bar:
+        for name, opener in members.openers.items():
+            with opener(name) as file:
+                content, why = settled(file.read(), wanted.background)
+            if content is not None:
+                n_used += 1
+                yield _relative(name, wanted.folder), content
+            if why is not None:
+                (left_out if content is None else converted)[name] = why
+            bar.update()
+    for said, found in (("left_out", left_out), ("converted", converted)):
+        counts[said] = counts.get(said, 0) + len(found)
+        if found:
+            first = ", ".join(f"{name} {why}" for name, why in list(found.items())[:N_NAMED])
+            print(f"{shown}: {said.replace('_', ' ')}: {len(found)} images ({first})", file=sys.stderr)
+    if n_used == 0:
+        raise UserError(f"{shown}: none of {len(left_out)} images can be used; {CONVERT}")
 
 
 def _check_count(n_images: int, wanted: Wanted, shown: str, remedy: str) -> None:
@@ -209,11 +247,15 @@ def _within(members: Members, wanted: Wanted, shown: str, remedy: str) -> Member
     prefix = f"{wanted.folder}/" if wanted.folder else ""
     openers = {name: members.openers[name] for name in sorted(members.openers) if name.startswith(prefix)}
     refused = [f"{name!a} {why}" for name, why in sorted(members.refused.items()) if name.startswith(prefix)]
+    unfit = {name: why for name, why in sorted(members.unfit.items()) if name.startswith(prefix)}
+    if unfit and not openers:
+        refused += [f"{name!a} {why}" for name, why in unfit.items()]
     if refused:
         raise UserError(f"{shown}: {together(refused)}; correct or remove these files, or {remedy}")
     if openers:
         folders = {folder for folder in members.folders if folder.startswith(prefix)}
-        return Members(openers, folders, [name for name in sorted(members.left_out) if name.startswith(prefix)])
+        left_out = [name for name in sorted(members.left_out) if name.startswith(prefix)]
+        return Members(openers, folders, left_out, unfit=unfit)
     if members.openers:
         top = sorted({name.partition("/")[0] for name in members.openers})[:5]
         raise UserError(f"{shown} has no image in the folder {wanted.folder}; it has {', '.join(top)}")
@@ -260,6 +302,7 @@ def _opened(places: list[Path], wanted: Wanted) -> Iterator[Members]:
             all_members.folders.update(members.folders)
             all_members.left_out.extend(members.left_out)
             all_members.refused.update(members.refused)
+            all_members.unfit.update(members.unfit)
         yield all_members
 
 
@@ -352,10 +395,12 @@ def _add(
     if why_refused is None and wanted.admits(name) and n_bytes > wanted.most_bytes:
         why_refused = _too_large(n_bytes)
     if why_refused is None and not wanted.admits(name):
-        why_refused = _problem_of_other_file(name, opener)
-        if why_refused is None:
+        why_unfit = _problem_of_other_file(name, opener)
+        if why_unfit is None:
             members.left_out.append(name)
-            return
+        else:
+            members.unfit[name] = why_unfit
+        return
     if why_refused is None:
         members.openers[name] = opener
     else:

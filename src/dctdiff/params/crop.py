@@ -11,15 +11,17 @@ NEEDED = {
     "none": (),
     "random": ("crop_sides", "n_train", "n_heldout", "jpeg_quality", "seed"),
     "box": ("box", "jpeg_quality"),
+    "center": ("jpeg_quality",),
     "convert": ("jpeg_quality",),
 }
 OPTIONAL = ("n_heldout",)
 
 
 class Crop(Slice):
-    method: Literal["none", "random", "box", "convert"] = Field(
+    method: Literal["none", "random", "box", "center", "convert"] = Field(
         description="none: keep the files as they are; random: square crops of random place and scale, resized; "
-        "box: one crop of each image, resized; convert: keep JPEG files as they are, make others JPEG"
+        "box: one crop of each image, resized; center: the square in the middle of each image of any size, resized; "
+        "convert: keep JPEG files as they are, make others JPEG"
     )
     resolution: Pixels = Field(description="side of the images in pixels; none, convert: which they must have")
     box: list[Annotated[int, Field(le=2**14)]] = Field(
@@ -39,7 +41,9 @@ class Crop(Slice):
         description="number of held-out images; random: drawn; else evenly spaced among those of the source "
         "(all without this key), or among its training images if it has none",
     )
-    jpeg_quality: int = Field(None, ge=1, le=95, description="random, box, convert: JPEG quality of the images made")
+    jpeg_quality: int = Field(
+        None, ge=1, le=95, description="random, box, center, convert: JPEG quality of the images made"
+    )
     seed: Seed = Field(None, description="random: seed of the crops")
 
     @model_validator(mode="after")

@@ -41,7 +41,7 @@ class Download(Slice):
     train_sha256: Digest = Field(None, description="SHA-256 of that archive, or of the folder's listing")
     train_md5: str = Field(None, description="its MD5, where only that is published")
     train_folder: Text = Field(None, description="folder within it that holds them; without it, all its images")
-    n_train: Images = Field(None, description="number of them; needed without a digest")
+    n_train: Images = Field(None, description="number of them; of what is fetched needed without a digest")
     heldout: Addresses = Field(
         None,
         min_length=1,
@@ -52,12 +52,22 @@ class Download(Slice):
     heldout_folder: Text = Field(
         None, description="folder that holds the held-out images, in the archive of heldout or else of train"
     )
-    n_heldout: Images = Field(None, description="number of them; needed with heldout without a digest")
+    n_heldout: Images = Field(
+        None, description="number of them; of what is fetched needed with heldout without a digest"
+    )
     format: Literal["images", "cifar10", "imagenet64"] = Field(
         "images",
         description="images: image files; cifar10, imagenet64: the official batch files, whose images become JPEG",
     )
     filename: Text = Field(None, description="gdrive: name of the archive in data/sources")
+    unfit: Literal["strict", "skip", "convert"] = Field(
+        "strict",
+        description="images that cannot be used as they are: strict: refuse them all at once; skip: leave them out; "
+        "convert: make RGB images of 8 bit of those that can be read, and leave out the others",
+    )
+    background: Literal["white", "grey", "black"] = Field(
+        None, description="convert: the colour behind what is transparent"
+    )
 
     @property
     def has_heldout(self) -> bool:
@@ -71,10 +81,10 @@ class Download(Slice):
 
     @model_validator(mode="after")
     def keys_of_the_source(self):
-        given = self.model_dump(exclude_none=True, exclude={"source", "format"})
+        given = self.model_dump(exclude_defaults=True, exclude={"source"})
         if self.source == "scikit-image":
-            if given or self.format != "images":
-                raise ValueError(f"source scikit-image takes no other key; remove {', '.join(given) or 'format'}")
+            if given:
+                raise ValueError(f"source scikit-image takes no other key; remove {', '.join(given)}")
             return self
         if not self.train:
             raise ValueError(f"source {self.source} needs train")
@@ -84,6 +94,14 @@ class Download(Slice):
             raise ValueError(f"filename is {self.filename!r}, but should be letters, digits, '.', '_' and '-'")
         if self.source in ("gdrive", "kaggle") and (self.heldout or len(self.train) > 1):
             raise ValueError(f"source {self.source} takes one archive; use heldout_folder for its held-out images")
+        return self
+
+    @model_validator(mode="after")
+    def background_is_needed_to_convert(self):
+        if (self.background is not None) != (self.unfit == "convert"):
+            raise ValueError("background belongs to unfit: convert, which needs it")
+        if self.unfit != "strict" and self.format != "images":
+            raise ValueError(f"unfit is {self.unfit}, but format {self.format} has only images of one kind; remove it")
         return self
 
     @model_validator(mode="after")
@@ -107,8 +125,8 @@ class Download(Slice):
             has_digest = any(getattr(self, digest) for digest in digests)
             if has_digest and len(addresses) != 1:
                 raise ValueError(f"{' and '.join(digests)} belong to one archive; use {count} to check {key}")
-            if addresses and not has_digest and getattr(self, count) is None:
-                raise ValueError(f"{key} needs {' or '.join((*digests, count))}, to check what is read")
+            if self.source != "files" and addresses and not has_digest and getattr(self, count) is None:
+                raise ValueError(f"{key} needs {' or '.join((*digests, count))}, to check what is fetched")
         if self.n_heldout and not self.has_heldout:
             raise ValueError("n_heldout needs heldout or heldout_folder; crop.n_heldout takes some training images")
         return self

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 import numpy as np
-from PIL import Image
 
 from dctdiff.data.archive import (
     BadImage,
@@ -16,10 +15,11 @@ from dctdiff.data.archive import (
     open_archive,
     read_entries,
     read_member,
+    read_record,
     write_archive,
     write_grid,
 )
-from dctdiff.data.cropping import box_crop, random_crop
+from dctdiff.data.cropping import box_crop, center_crop, orientation, photograph, random_crop
 from dctdiff.params.crop import Crop
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
@@ -44,7 +44,7 @@ def random_crops(source: str, split: str, crop: Crop, indices: range) -> Iterato
     photographs, bad = [], []
     for name, content in own:
         try:
-            photographs.append((PurePosixPath(name).stem, Image.fromarray(decode_image(content, name))))
+            photographs.append((PurePosixPath(name).stem, photograph(content, name)))
         except BadImage as error:
             bad.append(error)
     if bad:
@@ -86,9 +86,17 @@ def new_name(name: str, crop: Crop) -> str:
 
 def finished(content: bytes, crop: Crop, name: str) -> bytes:
     """The file of one image of the set; every image is decoded, so none is broken or of another size."""
-    image = decode_image(content, name)
     if crop.method == "box":
+        image = np.asarray(photograph(content, name))
         return encode_jpeg(box_crop(image, crop.box, crop.resolution, name), crop.jpeg_quality)
+    if crop.method == "center":
+        return encode_jpeg(center_crop(np.asarray(photograph(content, name)), crop.resolution), crop.jpeg_quality)
+    image = decode_image(content, name)
+    if turned := orientation(content):
+        raise BadImage(
+            f"{name} has the EXIF orientation {turned}, which method {crop.method} leaves as it is",
+            "turn it upright or choose another crop method",
+        )
     if image.shape[:2] != (crop.resolution, crop.resolution):
         raise BadImage(
             f"{name} has {image.shape[1]} x {image.shape[0]} pixels, but resolution is {crop.resolution}",
@@ -123,8 +131,13 @@ def whole_images(source: str, names: list[str], crop: Crop) -> Iterator[tuple[st
         raise bad_images(source, bad)
 
 
+def unfit_counts(source: str) -> dict[str, int]:
+    """How many images of the source could not be used as they were, by what became of them."""
+    return {key: count for key, count in read_record(source).items() if key in ("left_out", "converted")}
+
+
 def main(paths: Namespace, crop: Crop) -> None:
-    record = {"stage": "crop", **crop.model_dump(exclude_none=True)}
+    record = {"stage": "crop", **crop.model_dump(exclude_none=True), **unfit_counts(paths.source)}
     if crop.method == "random":
         first, end = crop.n_train, crop.n_train + crop.n_heldout
         train = random_crops(paths.source, "train", crop, range(first))

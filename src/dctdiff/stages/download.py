@@ -38,27 +38,30 @@ def place_of(download: Download, address: str, digests: dict[str, str]) -> Path:
     return obtain(remote, lambda path, shown, remedy: check(path, digests, shown, remedy))
 
 
-def entries(download: Download) -> Iterator[tuple[str, bytes]]:
+def entries(download: Download, counts: dict[str, int]) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes of each image; to ``counts`` is added what becomes of those that cannot be used as they are."""
     if download.source == "scikit-image":
         for name, content in read_photographs():
             yield f"train/{name}", content
         return
     digests = {"sha256": download.train_sha256, "md5": download.train_md5}
     places = [place_of(download, address, digests) for address in download.train]
-    splits = [(places, Wanted(download.format, "train", download.train_folder, download.n_train))]
+    policy = {"unfit": download.unfit, "background": download.background}
+    splits = [(places, Wanted(download.format, "train", download.train_folder, download.n_train, **policy))]
     if download.has_heldout:
         digests = {"sha256": download.heldout_sha256}
         places = [place_of(download, address, digests) for address in download.heldout or []] or places
-        splits.append((places, Wanted(download.format, "heldout", download.heldout_folder, download.n_heldout)))
+        heldout = Wanted(download.format, "heldout", download.heldout_folder, download.n_heldout, **policy)
+        splits.append((places, heldout))
     for places, wanted in reversed(splits):  # in the order of the names
         remedy = RENEW if download.source != "files" else CORRECT if places[0].is_dir() else AGAIN
-        for name, content in read_files(places, wanted, remedy):
+        for name, content in read_files(places, wanted, remedy, counts):
             yield f"{wanted.split}/{name}", content
 
 
 def main(paths: Namespace, download: Download) -> Used:
-    record = {"stage": "download", **download.model_dump(exclude_none=True)}
-    write_archive(paths.out_source, entries(download), record)
+    record = {"stage": "download", **download.model_dump(exclude_none=True, exclude={"unfit", "background"})}
+    write_archive(paths.out_source, entries(download, record), record)  # the record is written last, with the counts
     return Used(files=sources(download))
 
 
