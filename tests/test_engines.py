@@ -6,6 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from PIL import Image
@@ -13,6 +14,7 @@ from PIL import Image
 from dctdiff.data.archive import image_names
 from dctdiff.models.config import ModelConfig
 from dctdiff.models.release import write_state_dict
+from dctdiff.params.suite import load_suite
 from dctdiff.pipeline.files import sha256
 from engines import ROOT, copy_project, differences, edit, run, stages_of, take_over
 from server import serving
@@ -47,6 +49,41 @@ def dag_differences(folder: Path) -> list[str]:
 @pytest.mark.parametrize("suite", PARAMS["suites"])
 def test_both_engines_define_the_same_dag(tmp_path, suite):
     assert dag_differences(copy_project(tmp_path, suite)) == []
+
+
+OWN = """
+  own: &own
+    <<: *defaults
+    datasets:
+      photos: {download: {train: photos}, crop: {resolution: 32}, reference: {}}
+    codecs:
+      photos: {dataset: photos}
+    runs:
+      photos: {weights: trained, dataset: photos, codec: photos}
+    cells:
+      photos: {run: photos, reference: photos, checkpoint: last}
+"""
+
+
+def test_ten_keys_are_enough_for_own_images(tmp_path):
+    """A data set with its codec, a model and a cell; what follows is all that both engines need to be told."""
+    assert len(re.findall(r"[\w<]+: [*\w]", OWN.replace("own: &own", ""))) == 10
+    folder = copy_project(tmp_path)
+    edit(folder / "params.yaml", "suite: *micro", f"{OWN}\nsuite: *own")
+    assert dag_differences(folder) == []
+    suite = load_suite(folder / "params.yaml")
+    dataset, codec = suite.datasets["photos"], suite.codecs["photos"]
+    assert (dataset.download.source, dataset.crop.method, dataset.crop.jpeg_quality) == ("files", "center", 95)
+    assert (codec.space, codec.block_size, codec.kept_coefficients) == ("dct", 2, 4)
+    (folder / "photos").mkdir()
+    noise = np.random.default_rng(1)
+    for number in range(40):
+        pixels = noise.integers(0, 256, [*noise.integers(20, 60, 2).tolist(), 3], dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"photos/{number:02}.png")
+    run(folder, "snakemake", "--cores", "1", "results/statistics/codecs/photos.json", "data/photos/reference.npz",
+        "data/photos/heldout.zip")  # fmt: skip
+    assert json.loads((folder / "results/statistics/codecs/photos.json").read_text())["n_images"] == 40
+    assert len(image_names(folder / "data/photos/heldout.zip")) == 4
 
 
 PIXEL_RELEASE = "codec: micro32-pixel\n        release: {file: b.pth, resolution: 32, patch_size: 8}"

@@ -147,7 +147,8 @@ BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below", "mult
 def key_rows(model: type[BaseModel], prefix: str) -> list[str]:
     rows = []
     for name, field in model.model_fields.items():
-        default = "" if field.is_required() or field.default in (None, {}, []) else f"`{in_yaml(field.default)}`"
+        has_one = not field.is_required() and field.default_factory is None and field.default not in (None, {}, [])
+        default = f"`{in_yaml(field.default)}`" if has_one else ""
         rows += rows_of(f"{prefix}{name}", without_none(field.annotation), default, field.description, field.metadata)
     return rows
 

@@ -323,8 +323,8 @@ def test_the_published_numbers_of_every_suite_are_about_it(name):
 
 def test_a_missing_key_is_named():
     document = copy.deepcopy({**DOCUMENT, "suite": DOCUMENT["suites"]["micro"]})
-    del document["suite"]["runs"]["micro32-dctdiff"]["lr"]
-    with pytest.raises(UserError, match=r"suite\.runs\.micro32-dctdiff\.lr is missing"):
+    del document["suite"]["runs"]["micro32-dctdiff"]["codec"]
+    with pytest.raises(UserError, match=r"suite\.runs\.micro32-dctdiff\.codec is missing"):
         validated(document, "params.yaml")
 
 

@@ -264,6 +264,14 @@ def test_missing_images_are_named_before_any_work(run, files, keys, message):
     assert os.listdir() == ["source.zip"]
 
 
+def test_one_key_is_enough_for_photographs(run):
+    """Of training images a tenth serves as held-out ones, two at least, and all become JPEG 95."""
+    for n_images, n_heldout in ((4, 2), (30, 3)):
+        train, heldout = run({f"train/{i:02}.jpg": JPEGS["0.jpg"] for i in range(n_images)}, resolution=8)
+        assert (len(train), len(heldout)) == (n_images, n_heldout)
+        assert read_record("train.zip")["jpeg_quality"] == 95 and read_record("heldout.zip")["split"] == "train"
+
+
 def test_a_source_with_flipped_bytes_is_named(run, tmp_path):
     write_archive("source.zip", TRAIN.items(), {})
     content = bytearray((tmp_path / "source.zip").read_bytes())
@@ -277,7 +285,6 @@ def test_a_source_with_flipped_bytes_is_named(run, tmp_path):
 
 MISTAKES = [
     ({"method": "random", "resolution": 8}, "method random needs crop_sides, n_train, n_heldout, jpeg_quality, seed"),
-    ({"method": "center", "resolution": 8}, "method center needs jpeg_quality"),
     ({"method": "center", "resolution": 8, "jpeg_quality": 75, "seed": 1}, "method center takes no seed"),
     ({"method": "box", "resolution": 8, "box": BOX}, "method box needs box, jpeg_quality"),
     ({"method": "none", "resolution": 8, "jpeg_quality": 75, "seed": 1}, "takes no jpeg_quality and no seed"),

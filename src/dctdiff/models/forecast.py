@@ -28,7 +28,7 @@ def network_flops(plan: dict, extractor: dict) -> dict[tuple[str, str], float]:
     forward = {name: forward_flops(config_of(plan, name)) for name in plan["runs"]}
     found: dict[tuple[str, str], float] = {}
     for name, dataset in plan["datasets"].items():
-        found["reference", name] = features * dataset["reference"].get("n_images", 0)
+        found["reference", name] = features * n_reference(dataset)
         found["evaluate_heldout", name] = features * n_heldout(dataset)
     for name, run in plan["runs"].items():
         if run["weights"] == "trained":
@@ -67,6 +67,12 @@ def disk_bytes(plan: dict) -> dict[tuple[str, str], float]:
 def n_train(dataset: dict) -> int:
     """Training images, as far as params.yaml says how many."""
     return max(filter(None, (dataset[part].get(key) for part, key in N_TRAIN)), default=0)
+
+
+def n_reference(dataset: dict) -> int:
+    """Images of the reference, as far as params.yaml says how many; none of published statistics."""
+    reference = dataset["reference"]
+    return 0 if "file" in reference else reference.get("n_images") or n_train(dataset)
 
 
 def n_heldout(dataset: dict) -> int:

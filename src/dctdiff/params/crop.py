@@ -15,13 +15,15 @@ NEEDED = {
     "convert": ("jpeg_quality",),
 }
 OPTIONAL = ("n_heldout",)
+CENTER_QUALITY = 95
 
 
 class Crop(Slice):
     method: Literal["none", "random", "box", "center", "convert"] = Field(
+        "center",
         description="none: keep the files as they are; random: square crops of random place and scale, resized; "
         "box: one crop of each image, resized; center: the square in the middle of each image of any size, resized; "
-        "convert: keep JPEG files as they are, make others JPEG"
+        "convert: keep JPEG files as they are, make others JPEG",
     )
     resolution: Pixels = Field(description="side of the images in pixels; none, convert: which they must have")
     box: list[Annotated[int, Field(le=2**14)]] = Field(
@@ -39,10 +41,13 @@ class Crop(Slice):
         ge=2,
         le=10**8,
         description="number of held-out images; random: drawn; else evenly spaced among those of the source "
-        "(all without this key), or among its training images if it has none",
+        "(all without this key), or among its training images if it has none (center: a tenth without this key)",
     )
     jpeg_quality: int = Field(
-        None, ge=1, le=95, description="random, box, center, convert: JPEG quality of the images made"
+        default_factory=lambda known: CENTER_QUALITY if known.get("method") == "center" else None,
+        ge=1,
+        le=95,
+        description="random, box, center, convert: JPEG quality of the images made",
     )
     seed: Seed = Field(None, description="random: seed of the crops")
 

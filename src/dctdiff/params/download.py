@@ -27,9 +27,10 @@ Addresses = Annotated[list[str], BeforeValidator(listed)]
 
 class Download(Slice):
     source: Literal["scikit-image", "files", "http", "gdrive", "kaggle"] = Field(
+        "files",
         description="scikit-image: the photographs inside the installed package; "
         "files: an archive (zip, tar, any compression) or a folder on disk; "
-        "http, gdrive (Google Drive), kaggle: an archive, fetched into data/sources if it does not lie there"
+        "http, gdrive (Google Drive), kaggle: an archive, fetched into data/sources if it does not lie there",
     )
     train: Addresses = Field(
         None,

@@ -24,7 +24,12 @@ class Extractor(Slice):
 
 
 class Reference(Slice):
-    n_images: int = Field(None, ge=2, le=10**8, description="training images of the reference, evenly spaced by name")
+    n_images: int = Field(
+        None,
+        ge=2,
+        le=10**8,
+        description="training images of the reference, evenly spaced by name; all without this key",
+    )
     file: Text = Field(
         None, description="instead of n_images: path of published statistics (npz with mu and sigma, e.g. fid_stats)"
     )
@@ -32,10 +37,10 @@ class Reference(Slice):
 
     @model_validator(mode="after")
     def measured_or_imported(self):
-        if (self.n_images is None) == (self.file is None):
+        if self.n_images is not None and self.file is not None:
             raise ValueError("give either n_images (measured here) or file and sha256 (published)")
-        if self.n_images is not None and self.sha256 is not None:
-            raise ValueError("sha256 belongs to file; remove it or n_images")
+        if self.file is None and self.sha256 is not None:
+            raise ValueError("sha256 belongs to file; remove it, or name the file")
         return self
 
 

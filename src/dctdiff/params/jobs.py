@@ -1,12 +1,16 @@
 """The jobs of a suite: which module makes each, and which alternatives of the code it uses.
 
-A suite is a dict here, as it stands in params.yaml once it is validated.
+A suite is a dict here, as it stands in params.yaml once it is validated: without the keys that have their default.
 """
 
 from typing import NamedTuple
 
+from dctdiff.params.sample import Cell
+from dctdiff.params.statistics import Codec
+from dctdiff.params.train import Run
 from dctdiff.pipeline.code import code_behind
 from dctdiff.pipeline.kept import counts_as, read_kept
+from dctdiff.pipeline.slice import Slice
 
 
 class Stage(NamedTuple):
@@ -90,12 +94,17 @@ def chosen(suite: dict, stage: str, name: str | None = None) -> dict[str, str]:
         return {}
     entry = suite[STAGES[stage].section][name]
     if STAGES[stage].section == "codecs":
-        return {"CODECS": entry["space"]}
+        return {"CODECS": entry.get("space", default_of(Codec, "space"))}
     run = suite["runs"][entry["run"] if stage == "sample" else name]
-    space = suite["codecs"][run["codec"]]["space"]
+    space = suite["codecs"][run["codec"]].get("space", default_of(Codec, "space"))
     if stage != "weights":
-        return choices(space) | {"SAMPLERS": entry["sampler"]}
-    return choices(space, run.get("optimizer", "adamw") if run["weights"] == "trained" else None)
+        return choices(space) | {"SAMPLERS": entry.get("sampler", default_of(Cell, "sampler"))}
+    return choices(space, run.get("optimizer", default_of(Run, "optimizer")) if run["weights"] == "trained" else None)
+
+
+def default_of(model: type[Slice], key: str) -> str:
+    """What a key that is not in params.yaml stands for."""
+    return model.model_fields[key].default
 
 
 def edited_code(suite: dict, stage: str, name: str | None = None) -> str:

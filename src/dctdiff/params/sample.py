@@ -15,13 +15,14 @@ class Cell(Execution):
         description="weights sampled: of the last step, or of the checkpoint that suite.selections chose"
     )
     sampler: Literal["dpm_solver", "euler_ode", "euler_sde", "ddim", "ddpm"] = Field(
-        description="how noise becomes images; euler_sde and ddpm add noise at each step, the others solve the ODE"
+        "dpm_solver",
+        description="how noise becomes images; euler_sde and ddpm add noise at each step, the others solve the ODE",
     )
-    nfe: int = Field(ge=1, le=100_000, description="network evaluations per image")
-    n_images: int = Field(ge=2, le=10**8, description="images generated")
-    batch_size: Count = Field(description="images per network call; does not change them")
-    jpeg_quality: int = Field(ge=1, le=95, description="JPEG quality of the generated images")
-    seed: Seed = Field(description="seed of the noise and of the labels")
+    nfe: int = Field(20, ge=1, le=100_000, description="network evaluations per image")
+    n_images: int = Field(500, ge=2, le=10**8, description="images generated")
+    batch_size: Count = Field(100, description="images per network call; does not change them")
+    jpeg_quality: int = Field(95, ge=1, le=95, description="JPEG quality of the generated images")
+    seed: Seed = Field(1, description="seed of the noise and of the labels")
 
     @model_validator(mode="before")
     @classmethod

@@ -6,20 +6,31 @@ from pydantic import Field, model_validator
 
 from dctdiff.pipeline.slice import Images, Name, Pixels, Slice
 
+SMALLEST_BLOCK = 2
+
 
 class Codec(Slice):
     dataset: Name = Field(description="key of suite.datasets")
     space: Literal["dct", "dct_444", "dct_rgb", "pixel"] = Field(
+        "dct",
         description="what the network sees: DCT blocks of YCbCr with halved chroma, as in the paper, or with chroma in "
-        "full, or of RGB; or pixels"
+        "full, or of RGB; or pixels",
     )
-    block_size: int = Field(None, ge=2, le=16, description="DCT: side B of a DCT block; a token covers 2B x 2B pixels")
+    block_size: int = Field(
+        default_factory=lambda known: None if known.get("space") == "pixel" else SMALLEST_BLOCK,
+        ge=2,
+        le=16,
+        description="DCT: side B of a DCT block, 2 without this key; a token covers 2B x 2B pixels",
+    )
     kept_coefficients: int = Field(
-        None, ge=1, le=256, description="DCT: coefficients kept of each block, in zigzag order (B*B - m*)"
+        default_factory=lambda known: (known.get("block_size") or 0) ** 2 or None,
+        ge=1,
+        le=256,
+        description="DCT: coefficients kept of each block, in zigzag order (B*B - m*); all without this key",
     )
     patch_size: Pixels = Field(None, description="pixel: side of a patch in pixels")
     tau: float = Field(98.25, gt=50, le=100, description="percentile that bounds the coefficients")
-    n_images: Images = Field(description="training images counted, evenly spaced by name")
+    n_images: Images = Field(None, description="training images counted, evenly spaced by name; all without this key")
 
     @model_validator(mode="after")
     def keys_of_the_space(self):

@@ -126,7 +126,11 @@ class Suite(Slice):
                 yield from self._enough(f"{section}.{name}.{key}", getattr(entry, key), entry.dataset)
         for name, dataset in self.datasets.items():
             yield from self._enough(f"datasets.{name}.reference.n_images", dataset.reference.n_images, name)
-            if dataset.crop.method != "random" and not dataset.download.has_heldout and not dataset.crop.n_heldout:
+            if (
+                dataset.crop.method not in ("random", "center")
+                and not dataset.download.has_heldout
+                and not dataset.crop.n_heldout
+            ):
                 yield (
                     f"datasets.{name}: the source has no held-out images, and crop.n_heldout is missing; say how many "
                     "training images serve instead"
@@ -222,6 +226,7 @@ def complain(problems: Iterable[str]) -> None:
 
 
 class Params(Slice):
+    defaults: dict = Field({}, description="what suites of one's own take over as <<: *defaults")
     suites: dict[Name, dict] = Field(description="all suites; only the one named by `suite` counts")
     suite: Suite = Field(description="the suite to run, as an alias: *demo")
 

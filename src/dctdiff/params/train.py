@@ -25,9 +25,9 @@ class Run(Execution):
         description="trained: train them; published: import the file of release instead"
     )
     release: Release | None = Field(None, description="published: the file of the authors, by path or URL")
-    embed_dim: int = Field(ge=1, le=16_384, description="width of the U-ViT")
-    depth: int = Field(ge=2, le=256, multiple_of=2, description="blocks on both sides; one more is in the middle")
-    num_heads: int = Field(ge=1, le=1024, description="attention heads; divides embed_dim")
+    embed_dim: int = Field(128, ge=1, le=16_384, description="width of the U-ViT")
+    depth: int = Field(4, ge=2, le=256, multiple_of=2, description="blocks on both sides; one more is in the middle")
+    num_heads: int = Field(4, ge=1, le=1024, description="attention heads; divides embed_dim")
     skip_bias_std: float = Field(
         0.0,
         ge=0,
@@ -54,30 +54,32 @@ class Run(Execution):
     loss_weights: Literal["entropy", "uniform"] = Field(
         "entropy", description="DCT: weights of the coefficients in the loss: their entropies, as in the paper, or none"
     )
-    snr_scale: float = Field(gt=0, le=10**6, description="factor c on the signal-to-noise ratio at every t")
+    snr_scale: float = Field(4.0, gt=0, le=10**6, description="factor c on the signal-to-noise ratio at every t")
     train_steps: Count = Field(
-        description="optimiser steps; raising it, up to lr_end_step if there is one, continues the run"
+        3000, description="optimiser steps; raising it, up to lr_end_step if there is one, continues the run"
     )
-    batch_size: Count = Field(description="images per step, over all processes")
+    batch_size: Count = Field(32, description="images per step, over all processes")
     optimizer: Literal["adamw", "muon"] = Field(
         "adamw", description="AdamW, as in the paper, or Muon for the matrices of the blocks and AdamW for the rest"
     )
-    lr: float = Field(gt=0, le=1, description="learning rate after the warm-up")
-    weight_decay: float = Field(ge=0, le=100, description="weight decay, on all parameters")
-    betas: list[Annotated[float, Field(ge=0, lt=1)]] = Field(min_length=2, max_length=2, description="betas of AdamW")
-    warmup_steps: int = Field(ge=0, le=10**9, description="steps over which lr rises linearly from 0")
+    lr: float = Field(0.002, gt=0, le=1, description="learning rate after the warm-up")
+    weight_decay: float = Field(0.03, ge=0, le=100, description="weight decay, on all parameters")
+    betas: list[Annotated[float, Field(ge=0, lt=1)]] = Field(
+        [0.9, 0.99], min_length=2, max_length=2, description="betas of AdamW"
+    )
+    warmup_steps: int = Field(100, ge=0, le=10**9, description="steps over which lr rises linearly from 0")
     lr_end_step: Count | None = Field(
         None, description="step at which lr, falling linearly since the warm-up, is 0; none: it stays, as in the paper"
     )
-    ema_rate: float = Field(ge=0, lt=1, description="decay of the averaged weights per step")
+    ema_rate: float = Field(0.998, ge=0, lt=1, description="decay of the averaged weights per step")
     gradient_checkpointing: bool = Field(
         False, description="keep only what goes in and out of each block, and compute the rest again: less memory"
     )
     accumulation_steps: int = Field(
         1, ge=1, le=10**6, description="parts of a step's batch, one after the other: less memory"
     )
-    seed: Seed = Field(description="seed of weights, order, flips, times and noise")
-    log_steps: Count = Field(description="steps per line of the log, which holds their mean loss")
+    seed: Seed = Field(1, description="seed of weights, order, flips, times and noise")
+    log_steps: Count = Field(50, description="steps per line of the log, which holds their mean loss")
     checkpoint_minutes: float = Field(
         10.0,
         ge=0,

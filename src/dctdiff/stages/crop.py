@@ -34,6 +34,7 @@ PATHS = {
 }
 
 JPEG_START = b"\xff\xd8\xff"
+CENTER_SHARE = 0.1  # of the training images, which serve as held-out ones where nothing else is said
 JPEG_SUFFIXES = (".jpg", ".jpeg")
 
 
@@ -56,10 +57,11 @@ def random_crops(source: str, split: str, crop: Crop, indices: range) -> Iterato
             bar.update()
 
 
-def chosen_names(source: str, split: str, n_heldout: int | None) -> list[str]:
+def chosen_names(source: str, split: str, n_heldout: int | None, share: float | None = None) -> list[str]:
     """Names in the source of the images of one split, sorted.
 
-    A source without held-out images lends ``n_heldout`` of its training images, evenly spaced.
+    A source without held-out images lends ``n_heldout`` of its training images, evenly spaced; if that is None, the
+    ``share`` of them.
     """
     with open_archive(source) as archive:
         names = sorted(archive.namelist())
@@ -69,6 +71,8 @@ def chosen_names(source: str, split: str, n_heldout: int | None) -> list[str]:
     own = train if split == "train" else [name for name in names if name.startswith(f"{split}/")]
     if split == "train" or (own and n_heldout is None):
         return own
+    if n_heldout is None and share is not None:
+        n_heldout = max(2, round(share * len(train)))
     if n_heldout is None:
         raise UserError(f"{source} has no held-out images; set n_heldout to take some training images instead")
     own = own or train
@@ -143,7 +147,8 @@ def main(paths: Namespace, crop: Crop) -> None:
         train = random_crops(paths.source, "train", crop, range(first))
         heldout, origin = random_crops(paths.source, "heldout", crop, range(first, end)), "heldout"
     else:
-        names = chosen_names(paths.source, "heldout", crop.n_heldout)  # first, since this may fail
+        share = CENTER_SHARE if crop.method == "center" else None
+        names = chosen_names(paths.source, "heldout", crop.n_heldout, share)  # first, since this may fail
         train = whole_images(paths.source, chosen_names(paths.source, "train", None), crop)
         heldout, origin = whole_images(paths.source, names, crop), names[0].partition("/")[0]
     write_archive(paths.out_train, train, {**record, "split": "train"})

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from dctdiff.analysis import statistics
-from dctdiff.data.archive import image_batches
+from dctdiff.data.archive import count_images, image_batches
 from dctdiff.models.config import CODECS
 from dctdiff.params.forms import CHANNELS
 from dctdiff.params.statistics import Codec
@@ -70,12 +70,14 @@ def main(paths: Namespace, codec: Codec) -> Used:
     if resolution % codec.token_side:
         raise UserError(f"{paths.images}: {resolution} pixels are not divisible by tokens of {codec.token_side}")
     batch_size = max(1, min(BATCH_SIZE, BATCH_PIXELS // resolution**2))
-    counts = count(image_batches(paths.images, batch_size, codec.n_images), codec.n_images, codec)
+    n_images = count_images(paths.images, codec.n_images)
+    counts = count(image_batches(paths.images, batch_size, n_images), n_images, codec)
     eta = scale(counts, codec)
     write_json(
         paths.out_statistics,
         {
             **codec.model_dump(exclude_none=True),
+            "n_images": n_images,
             "images_sha256": sha256(paths.images),
             "resolution": resolution,
             "eta": eta,

@@ -22,7 +22,7 @@ def statistics_table(plan: dict, statistics: dict[str, dict]) -> pd.DataFrame:
                 {
                     "codec": name,
                     "dataset": codec["dataset"],
-                    "n": codec["n_images"],
+                    "n": codec.get("n_images") or (found["n_images"] if found else NOT_RUN),
                     "eta": f"{found['eta']:.3f}" if found else NOT_RUN,
                     "published eta": f"{published['eta']:.3f}" if published else NOT_KNOWN,
                     "channel": channel,
