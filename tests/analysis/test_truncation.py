@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pydantic import ValidationError
 
 from dctdiff.analysis.distortion import distances, jpeg_round_trip, labelled_rows
-from dctdiff.analysis.truncation import m_star, truncated
+from dctdiff.analysis.truncation import m_star, truncated, usual_bound
 from dctdiff.data.archive import encode_jpeg, read_images, write_archive
 from dctdiff.metrics.features import Extractor
 from dctdiff.metrics.frechet import fit, frechet_distance
@@ -187,7 +188,7 @@ def test_pictures_of_full_and_half_size_show_the_same_place():
 
 
 def test_small_images_are_magnified_and_rows_are_chosen_evenly():
-    params = MeasuredTruncation(
+    params = MeasuredTruncation(jpeg_quality=75, 
         dataset="d", block_size=4, kept_coefficients=list(range(1, 17)), n_images=2,
         extractor="efficientnet-lite0", feature_resolution=32, batch_size=2,
     )  # fmt: skip
@@ -198,9 +199,9 @@ def test_small_images_are_magnified_and_rows_are_chosen_evenly():
     assert labelled_rows(rows).size == (104 + 2 * 194 - 2, 7 * 194 - 2)
 
 
-def archive(path, n: int, resolution: int):
+def archive(path, n: int, resolution: int, record: dict | None = None):
     images = smooth_images(n, resolution)
-    write_archive(path, [(f"{i:02d}.jpg", encode_jpeg(image, 75)) for i, image in enumerate(images)], {})
+    write_archive(path, [(f"{i:02d}.jpg", encode_jpeg(image, 75)) for i, image in enumerate(images)], record or {})
 
 
 def measure(monkeypatch, folder, *flags: str) -> None:
@@ -235,7 +236,7 @@ def test_the_stage_writes_the_curve_and_m_star(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("resolution", "flags", "message"),
     [
-        (12, "--block_size 4 --kept_coefficients 4", "12 pixels are not divisible by 2 * block_size = 8"),
+        (12, "--block_size 4 --kept_coefficients 16", "12 pixels are not divisible by 2 * block_size = 8"),
         (16, "--block_size 2 --kept_coefficients 5", "kept_coefficients holds 5, but should hold at most 4"),
         (16, "--block_size 2 --kept_coefficients 3 3", "name each number once"),
         (16, "--block_size 2 --kept_coefficients 0", "kept_coefficients.0 is '0'"),
@@ -249,6 +250,28 @@ def test_a_wrong_size_or_count_ends_in_one_line(tmp_path, monkeypatch, resolutio
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip"]
 
 
-def test_the_defaults_are_the_paper():
-    truncation = Truncation(dataset="d", block_size=4, kept_coefficients=[8], n_images=50_000)
-    assert (truncation.bound, truncation.jpeg_quality) == (0.5, 75)
+def test_the_bound_is_the_papers_on_the_scale_of_the_paper_only():
+    curve = {0: 14.6, 1: 20.0, 2: 40.0}
+    assert usual_bound(curve, "FID", 50_000) == 0.5
+    for metric, n_images in (("FID", 49_999), ("FD (EfficientNet-Lite0)", 50_000)):
+        assert m_star(curve, usual_bound(curve, metric, n_images)) == 1
+    assert m_star({0: 0.203, 1: 0.552}, usual_bound({0: 0.203}, "FD", 10_000)) == 0  # CIFAR-10, as in the paper
+
+
+@pytest.mark.parametrize(("record", "quality"), [({}, 75), ({"jpeg_quality": 90}, 90)])
+def test_without_keys_the_quality_is_that_of_the_crops_and_the_bound_from_m_0(tmp_path, monkeypatch, record, quality):
+    archive(tmp_path / "a.zip", 12, 16, record)
+    results = []
+    for flags in ("", f"--jpeg_quality {quality} --bound 1000"):
+        measure(monkeypatch, tmp_path, *f"--block_size 4 --kept_coefficients 1 16 6 --n_images 7 {flags}".split())
+        results.append(json.loads((tmp_path / "t.json").read_text()))
+    usual, given = results
+    assert usual["curve"] == given["curve"] and usual["jpeg_quality"] == quality and given["bound"] == 1000
+    assert usual["bound"] == 2 * usual["curve"][0]["value"] and usual["m_star"] is not None
+    assert given["m_star"] == 15
+
+
+def test_without_a_bound_m_0_is_needed():
+    with pytest.raises(ValidationError, match="judged against m = 0, but kept_coefficients has no 16; add it, or give"):
+        Truncation(dataset="d", block_size=4, kept_coefficients=[8], n_images=50_000)
+    assert Truncation(dataset="d", block_size=4, kept_coefficients=[8], n_images=50_000, bound=0.5).bound == 0.5

@@ -32,7 +32,7 @@ PLAN = {
         },
     },
     "truncations": {
-        "t": {"dataset": "photos", "block_size": 2, "kept_coefficients": [4, 2], "bound": 0.5, "n_images": 9},
+        "t": {"dataset": "photos", "block_size": 2, "kept_coefficients": [4, 2], "bound": 0.05, "n_images": 9},
     },
     "upsamplings": {"u": {"dataset": "photos", "n_images": 10_000}},
     "runs": {"small": RUN},
@@ -70,6 +70,8 @@ EVALUATIONS = {
         "t": {
             "curve": [{"kept": 4, "m": 0, "value": 0.1}, {"kept": 2, "m": 2, "value": 0.7}],
             "m_star": None,
+            "bound": 0.05,
+            "jpeg_quality": 75,
             "protocol": PROTOCOL,
         }
     },
@@ -189,6 +191,21 @@ def test_the_truncation_table_shows_both_m():
     assert table["distance"].tolist() == ["0.100", "0.700"]
     assert table["m*"].tolist() == ["none", "none"]
     assert table["published m*"].tolist() == ["1", "1"]
+    assert table["bound"].tolist() == ["0.05", "0.05"]
+
+
+def test_without_m_star_the_table_says_why_and_what_to_do():
+    _, caption = build_tables(PLAN, EVALUATIONS, {}, {})["truncation"]
+    assert (
+        " t has none: m = 0 has 0.1 already, and the bound is 0.05. That is what halved chroma and JPEG 75" in caption
+    )
+    assert "remove bound" in caption
+    plan, evaluations = copy.deepcopy(PLAN), copy.deepcopy(EVALUATIONS)
+    del plan["truncations"]["t"]["bound"]  # as if it had never been there
+    evaluations["truncations"]["t"] |= {"m_star": 0, "bound": 0.2}
+    frame, caption = build_tables(plan, evaluations, {}, {})["truncation"]
+    assert caption.endswith("below the bound.") and frame["bound"].tolist() == ["0.200", "0.200"]
+    assert truncation_table(plan, {**evaluations, "truncations": {}})["bound"].tolist() == ["not run"] * 2
 
 
 def test_the_training_table_says_that_lr_falls():

@@ -13,6 +13,9 @@ from dctdiff.spaces.blocks import dct_matrix, transform_blocks
 from dctdiff.spaces.colour import doubled, rgb_images, ycbcr_planes
 from dctdiff.spaces.zigzag import zigzag
 
+PAPER_BOUND, PAPER_IMAGES = 0.5, 50_000  # on the scale of FID
+EXCESS = 2  # elsewhere: how many times the distance at m = 0
+
 
 def truncated(images: torch.Tensor, block_size: int, kept_counts: Iterable[int]) -> Iterator[tuple[int, torch.Tensor]]:
     """Reconstruct ``images`` from the first coefficients of each block (protocol points 8 to 16 and 44).
@@ -26,6 +29,15 @@ def truncated(images: torch.Tensor, block_size: int, kept_counts: Iterable[int])
     chroma = transform_blocks(F.avg_pool2d(planes[:, 1:], 2), dct)
     for kept in kept_counts:
         yield kept, _reconstructed(luma, chroma, dct, kept)
+
+
+def usual_bound(distances: dict[int, float], metric: str, n_images: int) -> float:
+    """The bound of the paper where the distances are on its scale, else one from the distance at m = 0.
+
+    That one holds what no m avoids, halved chroma and JPEG, and grows as the others do where there are fewer images.
+    """
+    is_of_the_paper = metric == "FID" and n_images >= PAPER_IMAGES
+    return PAPER_BOUND if is_of_the_paper else EXCESS * distances[0]
 
 
 def m_star(distances: dict[int, float], bound: float) -> int | None:

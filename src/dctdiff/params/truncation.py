@@ -18,12 +18,15 @@ class Truncation(Slice):
         ge=2, le=10**8, description="training images measured, evenly spaced by name (the paper: the first 50k)"
     )
     bound: float = Field(
-        0.5,
+        None,
         gt=0,
         le=10**6,
-        description="m* is the largest m whose distance is below; the paper's 0.5 is on the scale of FID",
+        description="m* is the largest m whose distance is below; without this key the paper's 0.5 for FID of 50,000 "
+        "images or more, on whose scale it is, and else twice the distance at m = 0",
     )
-    jpeg_quality: int = Field(75, ge=1, le=95, description="JPEG quality of the reconstructions")
+    jpeg_quality: int = Field(
+        None, ge=1, le=95, description="JPEG quality of the reconstructions; without this key that of the crops, or 75"
+    )
 
     @model_validator(mode="after")
     def counts_fit_the_block(self):
@@ -34,6 +37,11 @@ class Truncation(Slice):
             )
         if len(set(self.kept_coefficients)) < len(self.kept_coefficients):
             raise ValueError(f"kept_coefficients is {self.kept_coefficients}; name each number once")
+        if self.bound is None and self.block_size**2 not in self.kept_coefficients:
+            raise ValueError(
+                f"without bound m* is judged against m = 0, but kept_coefficients has no {self.block_size**2}; add it, "
+                "or give bound"
+            )
         return self
 
 

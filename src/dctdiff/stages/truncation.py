@@ -8,8 +8,8 @@ import torch
 
 from dctdiff.analysis.distortion import N_PICTURES, jpeg_round_trip, labelled_rows
 from dctdiff.analysis.measurement import measured_distances
-from dctdiff.analysis.truncation import m_star, truncated
-from dctdiff.data.archive import read_images
+from dctdiff.analysis.truncation import m_star, truncated, usual_bound
+from dctdiff.data.archive import read_images, read_record
 from dctdiff.params.truncation import MeasuredTruncation
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.files import replacing, write_json
@@ -20,6 +20,7 @@ PATHS = {
     "out_grid": "picture of some images and their reconstructions",
 }
 
+PILLOW_QUALITY = 75  # of the paper's images, which say none
 N_ROWS = 6  # of the picture, beside the originals
 
 
@@ -42,13 +43,17 @@ def main(paths: Namespace, params: MeasuredTruncation) -> None:
         for kept, changed in truncated(batch, params.block_size, params.kept_coefficients):
             yield params.block_size**2 - kept, changed.cpu().numpy()
 
+    quality = params.jpeg_quality or read_record(paths.images).get("jpeg_quality", PILLOW_QUALITY)
+    params = params.model_copy(update={"jpeg_quality": quality})
     curve, record = measured_distances(paths.images, params, "truncation", change)
+    bound = params.bound or usual_bound(curve, record["protocol"]["metric"], params.n_images)
     write_json(
         paths.out_truncation,
         {
-            **params.model_dump(include={"dataset", "block_size", "bound", "n_images", "jpeg_quality"}),
+            **params.model_dump(include={"dataset", "block_size", "n_images", "jpeg_quality"}),
+            "bound": bound,
             "curve": [{"m": m, "kept": params.block_size**2 - m, "value": curve[m]} for m in sorted(curve)],
-            "m_star": m_star(curve, params.bound),
+            "m_star": m_star(curve, bound),
             **record,
         },
     )

@@ -22,7 +22,7 @@ def truncation_table(plan: dict, evaluations: Evaluations) -> pd.DataFrame:
                     "m": truncation["block_size"] ** 2 - kept,
                     "distance": number(value, "{:.3f}", missing=NOT_RUN),
                     "metric": f"r{evaluation['protocol']['metric']}" if evaluation else NOT_RUN,
-                    "bound": truncation["bound"],
+                    "bound": bound_of(truncation, evaluation),
                     "m*": best_m(evaluation) if evaluation else NOT_RUN,
                     "published m*": f"{published['value']:g}" if "value" in published else NOT_KNOWN,
                     "n": truncation["n_images"],
@@ -33,6 +33,28 @@ def truncation_table(plan: dict, evaluations: Evaluations) -> pd.DataFrame:
 
 def best_m(evaluation: dict) -> str:
     return "none" if evaluation["m_star"] is None else str(evaluation["m_star"])
+
+
+def bound_of(truncation: dict, evaluation: dict | None) -> str:
+    """As params.yaml has it, or, where it has none, as it was measured."""
+    if "bound" in truncation:
+        return str(truncation["bound"])
+    return f"{evaluation['bound']:.3f}" if evaluation else NOT_RUN
+
+
+def why_none(evaluations: Evaluations) -> str:
+    """What to do where no number of coefficients is m*; empty if each data set has one."""
+    said = []
+    for name, evaluation in evaluations["truncations"].items():
+        least = min(evaluation["curve"], key=lambda point: point["m"])
+        if evaluation["m_star"] is None:
+            said.append(
+                f" {name} has none: m = {least['m']} has {least['value']:.3g} already, and the bound is "
+                f"{evaluation['bound']:.3g}. That is what halved chroma and JPEG {evaluation['jpeg_quality']} cost. "
+                "The bound 0.5 is on the scale of FID of 50,000 images: remove bound, which judges against m = 0, and "
+                "jpeg_quality, which takes that of the images."
+            )
+    return "".join(said)
 
 
 def upsampling_table(plan: dict, evaluations: Evaluations) -> pd.DataFrame:

@@ -4,7 +4,7 @@ The inputs are plain dicts as the stages write them; ``plan`` is the suite in it
 published numbers. Nothing that changes from run to run (times, machines) goes into a table. A number
 stands under "reproduced" only if this pipeline computed it; no field is blank."""
 
-from dctdiff.report.tables.analysis import truncation_table, upsampling_table
+from dctdiff.report.tables.analysis import truncation_table, upsampling_table, why_none
 from dctdiff.report.tables.checkpoints import checkpoints_table
 from dctdiff.report.tables.costs import costs_table
 from dctdiff.report.tables.distances import distances_table
@@ -42,7 +42,8 @@ def build_tables(plan: dict, evaluations: Evaluations, statistics: dict, logs: d
     if plan["truncations"]:
         tables["truncation"] = (
             truncation_table(plan, evaluations),
-            "Distance of reconstructions without m coefficients to the originals; m* is the largest m below the bound.",
+            "Distance of reconstructions without m coefficients to the originals; m* is the largest m below the bound."
+            + why_none(evaluations),
         )
     if plan["upsamplings"]:
         tables["upsampling"] = (
