@@ -1,6 +1,7 @@
 # make reproduce   the environment, then every table, figure and the report of the suite
 # make test        the environment, then lint, unit tests and the micro suite through both engines
 # make env         only the environment, in .venv, from requirements.lock
+# make own         write a suite for the images of a folder into params.yaml and choose it; IMAGES=<folder>
 # make status      say of each job whether its results are of the params, code and inputs of now
 # make doctor      look whether this machine can run the suite: data, disk, GPUs, weights, time; one table
 # make plan        say what is to be run, and its GPU hours and disk, before it is sent to a cluster
@@ -20,7 +21,7 @@
 PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-.PHONY: reproduce test env status doctor ledger plan commit keep continue anew tables docs bench bench-docs lock lint
+.PHONY: reproduce own test env status doctor ledger plan commit keep continue anew tables docs bench bench-docs lock lint
 
 reproduce: env
 	snakemake --cores $(CORES)
@@ -43,6 +44,10 @@ env: .venv/installed
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
+
+own: export IMAGES := $(value IMAGES)
+own: env
+	@python -m dctdiff.commands.own "$$IMAGES"
 
 status: env
 	@python -m dctdiff.commands.status

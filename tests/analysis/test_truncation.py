@@ -188,8 +188,8 @@ def test_pictures_of_full_and_half_size_show_the_same_place():
 
 
 def test_small_images_are_magnified_and_rows_are_chosen_evenly():
-    params = MeasuredTruncation(jpeg_quality=75, 
-        dataset="d", block_size=4, kept_coefficients=list(range(1, 17)), n_images=2,
+    params = MeasuredTruncation(
+        dataset="d", jpeg_quality=75, block_size=4, kept_coefficients=list(range(1, 17)), n_images=2,
         extractor="efficientnet-lite0", feature_resolution=32, batch_size=2,
     )  # fmt: skip
     rows = stage.picture_rows(smooth_images(2, 32), params)
