@@ -208,7 +208,6 @@ def test_a_missing_file_a_missing_digest_and_a_web_page_say_what_to_do(stage, ar
 @pytest.mark.parametrize(
     ("slice", "message"),
     [
-        ({}, "either n_images"),
         ({"n_images": 5, "file": "a.npz"}, "either n_images"),
         ({"n_images": 5, "sha256": "0" * 64}, "sha256 belongs to file"),
         ({"file": "a.npz", "sha256": "12"}, "should match pattern"),
