@@ -18,7 +18,7 @@ from dctdiff.params.document import Document, read_document
 from dctdiff.params.suite import validated
 from dctdiff.pipeline.command import OneLineParser, run_command
 from dctdiff.pipeline.errors import UserError
-from dctdiff.pipeline.files import existing, walk, write_text
+from dctdiff.pipeline.files import walk, write_text
 from dctdiff.pipeline.hardware import default_device, device_name
 
 PARAMS = Path("params.yaml")
@@ -139,7 +139,7 @@ def main() -> None:
     folder = parser.parse_args().images
     if not folder:
         raise UserError("IMAGES is missing; run make own IMAGES=<folder>")
-    if not existing(Path(folder).expanduser()).is_dir():
+    if not Path(folder).expanduser().is_dir():
         raise UserError(
             f"{folder} is no folder; give one, or write an archive into {PARAMS} as docs/own-images.md says"
         )
