@@ -98,7 +98,7 @@ def test_what_cannot_be_done_is_said_in_one_line_and_nothing_is_written(project,
     (project / "few").mkdir()
     for folder, message in {
         "": "IMAGES is missing; run make own IMAGES=<folder>",
-        "absent": "absent does not exist",
+        "absent": "absent is no folder",
         "params.yaml": "params.yaml is no folder",
         "few": "few holds 0 images that can be used, and 0 others, but 20 are needed at least; add images",
     }.items():
