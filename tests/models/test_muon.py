@@ -44,7 +44,7 @@ def test_steps_are_those_of_pytorch(recorded):
     make_recordable(muon, recorded, CPU)
     other = torch.optim.Muon(theirs, lr=0.02, weight_decay=0.1, momentum=0.95, adjust_lr_fn="match_rms_adamw")
     for mine, expected, start in zip(moved(muon, ours), moved(other, theirs), weights(), strict=True):
-        assert (mine - expected).norm() < 0.01 * (expected - start).norm()
+        assert (mine - expected).norm() < 0.02 * (expected - start).norm()  # theirs rounds to bfloat16
 
 
 def test_parts_of_a_parameter_are_matrices_of_their_own():
