@@ -35,7 +35,7 @@ def test_the_average_begins_as_a_copy():
 def test_every_parameter_decays():
     """Protocol point 23: positions, biases and norms, too."""
     learner = Learner(RUN, CONFIG, [1.0], accelerator_of(RUN), None)
-    groups = learner.optimizer.param_groups
+    groups = [group for optimiser in learner.optimisers for group in optimiser.param_groups]
     assert {group["weight_decay"] for group in groups} == {0.03}
     assert {id(weight) for group in groups for weight in group["params"]} == {
         id(weight) for weight in learner.network.parameters()
