@@ -409,10 +409,9 @@ def test_a_conditional_model_learns_its_classes(tmp_path):
     assert brightness[drawn == 0].mean() + 50 < brightness[drawn == 1].mean()
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
-def test_steps_that_overflow_are_skipped_counted_and_part_of_the_state(tmp_path, monkeypatch, optimizer):
-    """As in fp16, by a scale so large that float32 overflows, until it has been halved often enough."""
-    run = RUN.model_copy(update={"optimizer": optimizer, "log_steps": 1, "warmup_steps": 0})
+@pytest.fixture
+def overflowing(monkeypatch):
+    """The scale of fp16 for float32, and so large that this overflows at first."""
 
     def scaled(run):
         accelerator = accelerator_of(run)
@@ -420,6 +419,12 @@ def test_steps_that_overflow_are_skipped_counted_and_part_of_the_state(tmp_path,
         return accelerator
 
     monkeypatch.setattr(training, "accelerator_of", scaled)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_steps_that_overflow_are_skipped_counted_and_part_of_the_state(tmp_path, overflowing, optimizer):
+    """As in fp16, by a scale so large that float32 overflows, until it has been halved often enough."""
+    run = RUN.model_copy(update={"optimizer": optimizer, "log_steps": 1, "warmup_steps": 0})
     weights = [30.0] * 24  # whose gradients times 2^127 are beyond float32
     straight, log = train(run, CONFIG, weights, IMAGES, None, tmp_path / "straight", lambda: False)
     found = [json.loads(line) for line in log]
@@ -432,13 +437,7 @@ def test_steps_that_overflow_are_skipped_counted_and_part_of_the_state(tmp_path,
     assert same_run((straight, log), train(run, CONFIG, weights, IMAGES, None, tmp_path / "pieces", lambda: False))
 
 
-def test_a_skipped_step_moves_no_weight(tmp_path, monkeypatch):
-    def scaled(run):
-        accelerator = accelerator_of(run)
-        accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127)
-        return accelerator
-
-    monkeypatch.setattr(training, "accelerator_of", scaled)
+def test_a_skipped_step_moves_no_weight(tmp_path, overflowing):
     network = CONFIG.network()
     network.initialise(torch_generator(RUN.seed, "weights", 0))
     for optimizer in ("adamw", "muon"):

@@ -38,13 +38,13 @@ def steps(directions: list[torch.Tensor]) -> list[torch.Tensor]:
     alike = defaultdict(list)
     for index, matrix in enumerate(directions):
         alike[tuple(sorted(matrix.shape))].append(index)
-    found: list[torch.Tensor] = [torch.empty(0)] * len(directions)
+    found = {}
     for (_, longer), indices in alike.items():
         lying = [_lying(directions[index]) for index in indices]
         scaled = orthogonal(torch.stack(lying)).float() * (RMS_OF_ADAMW * math.sqrt(longer))
         for index, step in zip(indices, scaled, strict=True):
             found[index] = step if step.shape == directions[index].shape else step.mT
-    return found
+    return [found[index] for index in range(len(directions))]
 
 
 def _lying(matrix: torch.Tensor) -> torch.Tensor:

@@ -106,7 +106,6 @@ def train(
 
     loaded = loaded_batches(run, learner.local, state.step, images, labels, pinned=device.type == "cuda")
     bar = progress("train", run.train_steps, "steps", initial=state.step)
-    bar.disable = not writes
     with contextlib.closing(learner), contextlib.closing(loaded), contextlib.closing(bar):
         meetings = Meetings(state.step, stop)
         started = saved_at = time.monotonic()

@@ -13,11 +13,11 @@ import torch
 
 from dctdiff.spaces.blocks import dct_matrix
 from dctdiff.spaces.colour import RGB_FROM_YCBCR, YCBCR_FROM_RGB
+from dctdiff.spaces.dct import SAMPLE_BOUND
 from dctdiff.spaces.zigzag import zigzag
 
 Matrix = tuple[tuple[float, ...], ...]
 
-SAMPLE_BOUND = 2.0  # as in the paper's space
 UNCHANGED: Matrix = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 WHOLE = 2.0**-9  # added before values are truncated, so that rounding of float32 makes no whole one less
 
