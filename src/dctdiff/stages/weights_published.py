@@ -24,6 +24,7 @@ from dctdiff.params.train import Run
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import write_text
+from dctdiff.pipeline.lock import opened
 from dctdiff.pipeline.record import Used
 
 PATHS = {
@@ -64,7 +65,7 @@ def _remote(release: Release) -> Remote:
 def _one_at_a_time() -> Iterator[None]:
     """Two runs of a suite may name one file, and both would append to what has come of it."""
     WEIGHTS.mkdir(parents=True, exist_ok=True)
-    with open(WEIGHTS / ".lock", "w") as lock:
+    with opened(WEIGHTS / ".lock") as lock:
         with contextlib.suppress(OSError):  # of a file system without locks; the digest is checked all the same
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
