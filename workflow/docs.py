@@ -5,7 +5,7 @@ Run by ``make docs`` after ``make reproduce``. Text between ``<!-- name:begin --
 ``<suite>-minutes``), in docs/params.md for the keys, in docs/rooms.md for the rooms of the code, in
 docs/api.md for what ``import dctdiff`` and the command line offer, in README.md for what was published
 and reproduced; a test fails while these are behind.
-``--bench`` copies the results of ``make bench`` instead: the files into docs/bench, their tables
+``--bench`` copies the results of ``make bench`` instead: the files into docs/bench/<device>, their tables
 into docs/benchmarks.md. ``--code-only`` needs no results.
 """
 
@@ -30,7 +30,7 @@ from PIL import Image
 from pydantic import BaseModel
 
 from dctdiff import OFFERED
-from dctdiff.bench.tables import build_tables
+from dctdiff.bench.tables import device_name, tables_of_devices
 from dctdiff.bench.tables import read_results as read_benchmarks
 from dctdiff.commands import shell
 from dctdiff.data.archive import decode_image
@@ -425,10 +425,10 @@ def report_picture(page: Path, picture: Path) -> None:
 def copy_benchmarks() -> None:
     results, copies = existing(ROOT / "results/bench"), ROOT / "docs/bench"
     page = existing(ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")
-    for name, table in build_tables({**read_benchmarks(copies), **read_benchmarks(results)}).items():
+    for name, result in read_benchmarks(results).items():
+        write_json(copies / device_name(result) / f"{name}.json", result)
+    for name, table in tables_of_devices(copies).items():
         page = replaced(page, f"bench-{name}", table)
-    for path in results.glob("*.json"):
-        write_text(copies / path.name, path.read_text(encoding="utf-8"))
     write_text(ROOT / "docs/benchmarks.md", page)
 
 

@@ -81,7 +81,7 @@ def test_training_times_are_those_of_the_last_line_of_each_log(tmp_path):
 def test_the_speeds_are_those_of_the_files():
     docs = load("docs")
     page = (ROOT / "docs/benchmarks.md").read_text()
-    for name, table in docs.build_tables(docs.read_benchmarks(ROOT / "docs/bench")).items():
+    for name, table in docs.tables_of_devices(ROOT / "docs/bench").items():
         assert docs.replaced(page, f"bench-{name}", table) == page, "run make bench-docs"
 
 

@@ -9,7 +9,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
-from dctdiff.bench.measuring import gpu_seconds, write_result
+from dctdiff.bench.measuring import kernel_seconds, write_result
 from dctdiff.bench.shapes import TRAINED, run_and_config
 from dctdiff.models.config import ModelConfig
 from dctdiff.models.cost import gmacs, n_tokens, parameters
@@ -59,7 +59,7 @@ def attention_milliseconds(config: ModelConfig, batch_size: int) -> dict[str, fl
             torch.autograd.grad(output, (q, k, v), gradient)
 
         try:
-            found[kernel.name] = 1e3 * gpu_seconds(both) * (config.depth + 1)
+            found[kernel.name] = 1e3 * kernel_seconds(both) * (config.depth + 1)
         except RuntimeError:
             continue
     return found

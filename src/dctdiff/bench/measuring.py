@@ -28,6 +28,17 @@ def gpu_seconds(function: Callable[[], object]) -> float:
     return statistics.median(times)
 
 
+def kernel_seconds(function: Callable[[], object]) -> float:
+    """Mean time of the kernels of a call, in seconds, without what lies between them."""
+    for _ in range(WARM_UP):
+        function()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profiler:
+        for _ in range(REPEATS):
+            function()
+        torch.cuda.synchronize()
+    return sum(kernel_milliseconds(profiler, REPEATS).values()) / 1e3
+
+
 def cpu_seconds(function: Callable[[], object]) -> float:
     """Median time of a call on the CPU, in seconds."""
     for _ in range(WARM_UP):

@@ -17,6 +17,18 @@ def read_results(folder: Path) -> dict[str, dict]:
     return {path.stem: read_json(path) for path in sorted(folder.glob("*.json"))}
 
 
+def device_name(result: dict) -> str:
+    """Of the folder for results of the device, e.g. nvidia-h200."""
+    return re.sub(r"[^a-z0-9]+", "-", result["versions"]["device"].lower()).strip("-")
+
+
+def tables_of_devices(folder: Path) -> dict[str, str]:
+    """Name -> Markdown of the tables of all devices, each of which has a folder in ``folder``."""
+    built = [build_tables(read_results(device)) for device in sorted(folder.iterdir())]
+    names = dict.fromkeys(name for tables in built for name in tables)
+    return {name: "\n\n".join(tables[name] for tables in built if name in tables) for name in names}
+
+
 def build_tables(results: dict[str, dict]) -> dict[str, str]:
     """Name -> Markdown, with what it was measured on, of the tables whose benchmarks have run."""
     makers = {  # and the benchmarks of which one must have run
