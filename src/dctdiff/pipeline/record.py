@@ -2,7 +2,9 @@
 
 import datetime
 import platform
+import shlex
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,6 +51,7 @@ def write_record(
         path,
         {
             "module": module,
+            "command": shlex.join(["python", "-m", module, *sys.argv[1:]]),
             "params": params,
             **files,
             "code": counts_as(code, read_kept()),
