@@ -413,7 +413,11 @@ def report_picture(page: Path, picture: Path) -> None:
         print(f"no Chromium is installed, so {picture.relative_to(ROOT)} stays as it is")
         return
     with replacing(picture) as temporary:
-        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1120,1190"]
+        flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
+        flags += [
+            "--window-size=1120,1760",
+            "--virtual-time-budget=10000",
+        ]  # of the charts, which are drawn by a script
         subprocess.run(
             [browser, *flags, f"--screenshot={temporary}", existing(page).as_uri()], check=True, capture_output=True
         )

@@ -7,7 +7,6 @@ from matplotlib.figure import Figure
 
 from dctdiff.analysis.spectrum import crossing_times
 from dctdiff.diffusion.schedule import Schedule
-from dctdiff.params.sample import Cell
 from dctdiff.report import figures
 from dctdiff.spaces.zigzag import zigzag
 
@@ -31,116 +30,6 @@ def all_inside(figure: Figure) -> bool:
     figure.canvas.draw()
     tight, whole = figure.get_tightbbox(), figure.get_window_extent().transformed(figure.dpi_scale_trans.inverted())
     return min(tight.x0 - whole.x0, tight.y0 - whole.y0, whole.x1 - tight.x1, whole.y1 - tight.y1) > -0.02  # inches
-
-
-def evaluation(value: float) -> dict:
-    return {"value": value, "protocol": {"metric": "FID"}}
-
-
-def cell(run: str, sampler: str, nfe: int, n_images: int = 500, checkpoint: str = "last") -> dict:
-    return {
-        "run": run, "reference": "d", "sampler": sampler, "nfe": nfe, "n_images": n_images, "checkpoint": checkpoint,
-    }  # fmt: skip
-
-
-def distances(cells: dict[str, tuple[dict, float]], floor: float | None = None) -> Figure:
-    plan = {
-        "cells": {name: cell for name, (cell, _) in cells.items()},
-        "runs": {cell["run"]: {} for cell, _ in cells.values()},
-        "codecs": {"d-dct": {"dataset": "d"}, "other": {"dataset": "e"}},
-    }
-    evaluations = {
-        "cells": {name: evaluation(value) for name, (_, value) in cells.items()},
-        "heldout": {"d": evaluation(floor)} if floor else {},
-        "round_trip": {"d-dct": evaluation(floor + 1), "other": evaluation(1.0)} if floor else {},
-    }
-    return figures.distance_against_nfe(plan, evaluations, "d")
-
-
-def test_every_sampler_has_a_style():
-    assert set(figures.SAMPLER_STYLE) == set(Cell.model_fields["sampler"].annotation.__args__)
-    assert len({style for style, _ in figures.SAMPLER_STYLE.values()}) == len(figures.SAMPLER_STYLE)
-
-
-def test_each_run_and_sampler_is_a_line_over_nfe():
-    cells = {
-        f"{sampler}-{nfe}": (cell("a", sampler, nfe), 100 + 10 * index - nfe)
-        for index, sampler in enumerate(figures.SAMPLER_STYLE)
-        for nfe in (50, 10)
-    }
-    figure = distances(cells, floor=20.0)
-    lines = {line.get_label(): line for line in figure.axes[0].lines}
-    assert lines["a, DDIM"].get_xdata().tolist() == [10, 50]
-    assert lines["a, DDIM"].get_ydata().tolist() == [120, 80]
-    assert texts(figure) == [
-        "a, DPM-Solver", "a, Euler ODE", "a, Euler SDE", "a, DDIM", "a, DDPM",
-        "held-out images", "held-out through d-dct",
-    ]  # fmt: skip
-    assert figure.axes[0].get_ylim()[0] == 0
-    assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == ["10", "50"]
-    assert all_inside(figure)
-
-
-def test_cells_of_two_rungs_share_a_figure():
-    """A published model of 50,000 images beside a smoke run, and two checkpoints of it."""
-    figure = distances(
-        {
-            "a": (cell("smoke", "ddpm", 10), 300.0),
-            "b": (cell("smoke", "ddpm", 10, checkpoint="best"), 250.0),
-            "c": (cell("published", "dpm_solver", 100, n_images=50_000), 5.3),
-        }
-    )
-    assert texts(figure) == [
-        "smoke, DDPM, n = 500",
-        "smoke, DDPM, best checkpoint, n = 500",
-        "published, DPM-Solver, n = 50000",
-    ]
-    assert figure.axes[0].get_yscale() == "log"
-    assert figure.axes[0].get_xscale() == "log"
-    assert all_inside(figure)
-
-
-def test_a_cell_that_was_not_run_is_not_drawn():
-    plan = {"cells": {"a": cell("r", "ddim", 10)}, "runs": {"r": {}}, "codecs": {}}
-    figure = figures.distance_against_nfe(plan, {"cells": {}, "heldout": {}, "round_trip": {}}, "d")
-    assert not figure.axes[0].lines
-    assert all_inside(figure)
-
-
-def test_runs_without_a_loss_have_no_curve():
-    logs = {
-        "trained": [{"images": 10 * i, "loss": 1.0 / i, "seconds": 60.0 * i} for i in (1, 2, 3)],
-        "published": [{"images": None, "loss": None}],
-        "empty": [],
-    }
-    figure = figures.loss_curves(logs, smoothing=2)
-    assert texts(figure) == ["trained"]
-    assert figure.axes[0].lines[0].get_xdata().tolist() == [20, 30]
-    assert figure.axes[0].lines[0].get_ydata().tolist() == pytest.approx([0.75, 5 / 12])
-    assert all_inside(figure)
-    assert not figures.loss_curves({"published": logs["published"]}, smoothing=2).axes[0].lines
-
-
-def test_checkpoints_stand_at_their_steps_and_at_the_time_they_took():
-    selection = {
-        "protocol": {"metric": "FD"}, "n_images": 100, "nfe": 50,
-        "candidates": [{"step": 50, "value": 9.0}, {"step": 100, "value": 4.0}],
-    }  # fmt: skip
-    log = [{"step": 40, "seconds": 4000.0, "images": 1, "loss": 1.0}, {"step": 100, "seconds": 10_000.0}]
-    selections = {"logged": selection, "not logged": selection}
-    by_steps = figures.distance_against_training(selections)
-    assert [line.get_xdata().tolist() for line in by_steps.axes[0].lines] == [[50, 100], [50, 100]]
-    assert texts(by_steps) == ["logged, NFE 50", "not logged, NFE 50"]
-    by_time = figures.distance_against_time(selections, {"logged": log})
-    assert by_time.axes[0].lines[0].get_xdata() == pytest.approx([5000 / 3600, 10_000 / 3600])
-    assert by_time.axes[0].get_xlabel() == "hours of training"
-    assert texts(by_time) == ["logged, NFE 50"]
-    for figure in (by_steps, by_time):
-        axes = figure.axes[0]
-        assert axes.get_xlim()[0] == axes.get_ylim()[0] == 0
-        assert axes.get_xlim()[1] > axes.lines[0].get_xdata().max() and axes.get_ylim()[1] > 9.0
-        assert figure.axes[0].lines[0].get_ydata().tolist() == [9.0, 4.0]
-        assert all_inside(figure)
 
 
 def channel(n: int) -> dict:

@@ -1,1 +1,1 @@
-"""Tables and figures."""
+"""Tables, charts and figures, and how the page of the report shows them."""

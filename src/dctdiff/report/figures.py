@@ -1,8 +1,6 @@
-"""Figures of the report. Each function draws on a new matplotlib figure and returns it."""
+"""Figures of statistics and spectra. Each function draws on a new matplotlib figure and returns it."""
 
-import itertools
 import os
-from collections.abc import Iterator
 
 os.environ["MPLBACKEND"] = "Agg"  # whatever a notebook has set, which may not even be installed
 
@@ -12,165 +10,15 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, ListedColormap, LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, LogFormatter, NullLocator
+from matplotlib.ticker import NullLocator
 
 from dctdiff.analysis.spectrum import snr
 from dctdiff.diffusion.schedule import Schedule
 from dctdiff.spaces.zigzag import zigzag
 
-SAMPLER_STYLE = {
-    "dpm_solver": ("o-", "DPM-Solver"),
-    "euler_ode": ("s--", "Euler ODE"),
-    "euler_sde": ("^:", "Euler SDE"),
-    "ddim": ("D-.", "DDIM"),
-    "ddpm": ("v:", "DDPM"),
-}
-LOSS_STYLES = ("-", "--", "-.", ":")
-FLOOR_STYLES = (":", "-.", (0, (1, 3)))
-WIDE_RANGE = 10  # largest over smallest value from which an axis is logarithmic
 FIRST_TIME = 1e-3  # of the SNR's time axis: where the Euler samplers end
 PLATE = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}  # behind text on a picture
 CHANNEL_NAMES = {"y": "Y", "cb": "Cb", "cr": "Cr", "r": "R", "g": "G", "b": "B"}
-
-
-def distance_against_nfe(plan: dict, evaluations: dict[str, dict[str, dict]], dataset: str) -> Figure:
-    """Distance of each run and sampler against NFE, with the floors as lines.
-
-    Cells that differ in their checkpoint or number of images are series of their own.
-    """
-    figure, axes = plt.subplots(figsize=(9, 4.2), layout="constrained")
-    cells = {
-        name: cell
-        for name, cell in plan["cells"].items()
-        if cell["reference"] == dataset and evaluations["cells"].get(name)
-    }
-    several_n = len({cell["n_images"] for cell in cells.values()}) > 1
-    metric = "distance"
-    series: dict[tuple, list[tuple[int, float]]] = {}
-    for name, cell in cells.items():
-        evaluation = evaluations["cells"][name]
-        metric = evaluation["protocol"]["metric"]
-        key = (cell["run"], cell["sampler"], cell.get("checkpoint", "last"), cell["n_images"])
-        series.setdefault(key, []).append((cell["nfe"], evaluation["value"]))
-    runs = list(dict.fromkeys(cell["run"] for cell in cells.values()))
-    for run, sampler, checkpoint, n_images in sorted(series, key=lambda key: runs.index(key[0])):
-        points = series[run, sampler, checkpoint, n_images]
-        style, label = SAMPLER_STYLE[sampler]
-        label = f"{run}, {label}"
-        label += ", best checkpoint" if checkpoint == "best" else ""
-        label += f", n = {n_images}" if several_n else ""
-        colour = f"C{runs.index(run)}"
-        axes.plot(*zip(*sorted(points), strict=True), style, color=colour, markerfacecolor="white", label=label)
-    floors = {"held-out images": evaluations["heldout"].get(dataset)}
-    for name, codec in plan["codecs"].items():
-        if codec["dataset"] == dataset:
-            floors[f"held-out through {name}"] = evaluations["round_trip"].get(name)
-    for (label, evaluation), style in zip(floors.items(), FLOOR_STYLES * len(floors), strict=False):
-        if evaluation:
-            axes.axhline(evaluation["value"], color="0.4", linestyle=style, linewidth=1.2, label=label)
-    values = [value for points in series.values() for _, value in points]
-    values += [evaluation["value"] for evaluation in floors.values() if evaluation]
-    axes.set(xlabel="NFE", ylabel=metric, title=f"{dataset}: lower is better")
-    _scale_nfe(axes, sorted({cell["nfe"] for cell in cells.values()}))
-    if values and min(values) > 0 and max(values) >= WIDE_RANGE * min(values):
-        axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(LogFormatter())
-        axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
-    else:
-        axes.set_ylim(0, None)
-    if values:
-        figure.legend(loc="outside right upper", fontsize="small", frameon=False)
-    return figure
-
-
-def _scale_nfe(axes: Axes, nfes: list[int]) -> None:
-    """A tick at each NFE that occurs."""
-    if nfes and nfes[-1] >= WIDE_RANGE * nfes[0]:
-        axes.set_xscale("log")
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticks(nfes, [str(nfe) for nfe in nfes])
-
-
-def loss_curves(logs: dict[str, list[dict]], smoothing: int) -> Figure:
-    """Training loss against images seen, averaged over ``smoothing`` log lines.
-
-    The log of published weights has no loss, and no curve.
-    """
-    trained = {name: [line for line in lines if line["loss"] is not None] for name, lines in logs.items()}
-    trained = {name: lines for name, lines in trained.items() if lines}
-    figure, axes = _one_panel(len(trained))
-    for (name, lines), (style, colour) in zip(trained.items(), _line_styles(), strict=False):
-        window = min(smoothing, len(lines))
-        smooth = np.convolve([line["loss"] for line in lines], np.ones(window) / window, mode="valid")
-        axes.plot([line["images"] for line in lines[window - 1 :]], smooth, style, color=colour, label=name)
-    axes.set(xlabel="images seen", ylabel="training loss")
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    axes.set_title("Losses of different spaces do not compare", fontsize="medium")
-    if trained:
-        figure.legend(loc="outside right upper", fontsize="small", frameon=False)
-    return figure
-
-
-def distance_against_training(selections: dict[str, dict]) -> Figure:
-    """Distance of each kept checkpoint of each run against its steps."""
-    figure, axes = _one_panel(len(selections))
-    _plot_checkpoints(axes, selections, {name: _steps(selection) for name, selection in selections.items()})
-    axes.set_xlabel("steps")
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    if selections:
-        figure.legend(loc="outside right upper", fontsize="small", frameon=False)
-    return figure
-
-
-def distance_against_time(selections: dict[str, dict], logs: dict[str, list[dict]]) -> Figure:
-    """The same against the time that the steps took: measured, so not alike from one training to the next."""
-    logged = {name: selection for name, selection in selections.items() if logs.get(name)}
-    figure, axes = _one_panel(len(logged))
-    seconds = {name: _seconds_at(_steps(selection), logs[name]) for name, selection in logged.items()}
-    unit, seconds_per_unit = _time_unit(max((values[-1] for values in seconds.values()), default=0.0))
-    _plot_checkpoints(axes, logged, {name: values / seconds_per_unit for name, values in seconds.items()})
-    axes.set_xlabel(f"{unit} of training")
-    if logged:
-        figure.legend(loc="outside right upper", fontsize="small", frameon=False)
-    return figure
-
-
-def _plot_checkpoints(axes: Axes, selections: dict[str, dict], places: dict) -> None:
-    """Distances at the ``places`` of each run's checkpoints; both axes begin at 0, and no point stands on the frame."""
-    for (name, selection), (style, colour) in zip(selections.items(), _line_styles(), strict=False):
-        values = [candidate["value"] for candidate in selection["candidates"]]
-        shown = {"marker": "o", "markerfacecolor": "white", "color": colour}
-        axes.plot(places[name], values, style, label=f"{name}, NFE {selection['nfe']}", **shown)
-        axes.set_ylabel(f"{selection['protocol']['metric']}, n = {selection['n_images']}")
-    axes.update_datalim([(0, 0)])
-    axes.autoscale_view()
-    axes.set(xlim=(0, None), ylim=(0, None))
-
-
-def _steps(selection: dict) -> list[int]:
-    return [candidate["step"] for candidate in selection["candidates"]]
-
-
-def _seconds_at(steps: list[int], log: list[dict]) -> np.ndarray:
-    """When each step was done, between the lines of the log by their steps."""
-    lines = [{"step": 0, "seconds": 0.0}, *log]
-    return np.interp(steps, [line["step"] for line in lines], [line["seconds"] for line in lines])
-
-
-def _one_panel(n_lines: int) -> tuple[Figure, Axes]:
-    """High enough for a legend of ``n_lines`` outside on the right."""
-    return plt.subplots(figsize=(9, max(3.6, 0.24 * n_lines + 0.5)), layout="constrained")
-
-
-def _line_styles() -> Iterator[tuple[str, tuple]]:
-    """Style and colour of one line after the other."""
-    colours = plt.get_cmap("tab10").colors
-    return ((style, colour) for style in itertools.cycle(LOSS_STYLES) for colour in colours)
-
-
-def _time_unit(longest: float) -> tuple[str, float]:
-    """Hours, or minutes if nothing took two hours: name of the unit and its seconds."""
-    return ("hours", 3600.0) if longest >= 7200 else ("minutes", 60.0)
 
 
 def coefficient_distributions(name: str, statistics: dict) -> Figure:

@@ -1,6 +1,7 @@
 """Draw the figures and write one self-contained HTML report."""
 
 import base64
+import contextlib
 import os
 from argparse import Namespace
 from pathlib import Path
@@ -9,6 +10,7 @@ import jinja2
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from PIL import Image
 
 import dctdiff.report
 from dctdiff.params.forms import Spectrum, Statistics
@@ -17,21 +19,21 @@ from dctdiff.params.report import Report
 from dctdiff.params.suite import dct_spectra, table_names
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
-from dctdiff.pipeline.files import existing, existing_file, replacing, write_text
+from dctdiff.pipeline.files import existing, existing_file, read_json, replacing, write_text
 from dctdiff.pipeline.ledger import read_ledger
-from dctdiff.pipeline.record import Used
-from dctdiff.report.figures import (
-    coefficient_distributions,
-    distance_against_nfe,
-    distance_against_time,
-    distance_against_training,
-    loss_curves,
-    snr_per_frequency,
-    spectra,
-    truncation_curve,
-)
-from dctdiff.report.spent import hardware_note, rows_table, stages_table
+from dctdiff.pipeline.record import Record, Used, record_path
+from dctdiff.report.charts.distances import against_nfe, against_training, metric_of
+from dctdiff.report.charts.losses import loss_curves
+from dctdiff.report.charts.published import beside_published
+from dctdiff.report.charts.style import png
+from dctdiff.report.figures import coefficient_distributions, snr_per_frequency, spectra, truncation_curve
+from dctdiff.report.layout import laid_out
+from dctdiff.report.libraries import datatables, vega
+from dctdiff.report.provenance import jobs_behind, made
+from dctdiff.report.samples import compared
+from dctdiff.report.spent import Job, hardware_note, rows_table, stages_table
 from dctdiff.report.tables.fields import NONE, NOT_KNOWN, NOT_RUN
+from dctdiff.report.tables.suite import current
 from dctdiff.stages.tables import read_evaluations, read_folder, read_logs, read_plan
 
 PATHS = {
@@ -96,36 +98,73 @@ def as_table(frame: pd.DataFrame, n_words: int, caption: str) -> dict:
     return {"columns": list(frame.columns), "rows": frame.values.tolist(), "numeric": numeric, "caption": caption}
 
 
+def read_records(plan: dict) -> dict[Job, dict]:
+    """Of the jobs that have one. They are no input of this stage, as the ledger is none: a job that wrote the same
+    again is no reason to make the report again. That of the report itself is not written yet."""
+    records = {}
+    for job in jobs_of(plan):
+        with contextlib.suppress(OSError, UserError):  # none, or broken: make status says so
+            if job != ("report", None):
+                records[job] = read_json(record_path(*job), Record)
+    return records
+
+
+def picture(path: Path) -> dict:
+    """A picture for the page, with its size in pixels."""
+    with Image.open(existing(path)) as opened:
+        width, height = opened.size
+    return {"data": inlined(path), "width": width, "height": height}
+
+
+def charts_of(plan: dict, evaluations: dict, logs: dict, tables: dict[str, dict], smoothing: int) -> dict[str, dict]:
+    """Name of the figure -> chart."""
+    several = {name: selection for name, selection in evaluations["selections"].items() if selection["k"] > 1}
+    rows_of = {
+        name: [dict(zip(tables[name]["columns"], row, strict=True)) for row in tables[name]["rows"]]
+        for name in plan["published"].get("distances", {})
+    }
+    published = {f"published-{name}": beside_published(name, rows) for name, rows in rows_of.items()}
+    return {
+        **{f"distance-{dataset}": against_nfe(plan, evaluations, dataset) for dataset in plan["datasets"]},
+        **{name: chart for name, chart in published.items() if chart},
+        "loss": loss_curves(logs, smoothing),
+        **(against_training(plan, evaluations, several, logs) if several else {}),
+    }
+
+
 def main(paths: Namespace, params: Report) -> Used:
     plan = read_plan(paths.plan, paths.published)
     evaluations = read_evaluations(paths.evaluations, plan)
     statistics = read_folder(f"{paths.statistics}/codecs", list(plan["codecs"]), Statistics)
     spectra_of = read_folder(f"{paths.statistics}/spectra", list(plan["spectra"]), Spectrum)
-    folder, grids = Path(paths.out_figures), Path(paths.grids)
+    logs = read_logs(paths.logs, plan)
+    folder = Path(paths.out_figures)
+
+    def pictures(section: str) -> dict[str, dict]:
+        return {name: picture(Path(paths.grids) / f"{section}/{name}.png") for name in plan[section]}
 
     def save(figure: Figure, name: str) -> str:
         return inlined(save_figure(figure, folder / f"{name}.png", params.dpi))
 
-    def pictures(section: str) -> dict[str, str]:
-        return {name: inlined(existing(grids / f"{section}/{name}.png")) for name in plan[section]}
-
-    logs = read_logs(paths.logs, plan)
+    grids = {section: pictures(section) for section in ("datasets", "truncations", "upsamplings", "cells")}
+    tables, spent = {name: read_table(paths.tables, name) for name in table_names(plan)}, spent_tables(plan)
+    charts = charts_of(plan, evaluations, logs, tables, params.smoothing)
+    for name, chart in charts.items():
+        with replacing(folder / f"{name}.png") as temporary:
+            temporary.write_bytes(png(chart, params.dpi))
+    jobs, metric, told = jobs_behind(plan, current(plan, evaluations)), metric_of(evaluations), made(read_records(plan))
+    ids = {job["id"] for job in told}
     truncations = evaluations["truncations"]
-    several = {name: selection for name, selection in evaluations["selections"].items() if selection["k"] > 1}
     template = jinja2.Template(TEMPLATE.read_text(encoding="utf-8"), autoescape=True, undefined=jinja2.StrictUndefined)
     html = template.render(
         title=params.title,
         plan=plan,
-        tables={name: read_table(paths.tables, name) for name in table_names(plan)},
+        tables={
+            name: laid_out(name, table, metric, jobs[name], ids, Path(paths.tables) / f"{name}.csv")
+            for name, table in tables.items()
+        },
         published_tables=list(plan["published"].get("distances", {})),
-        distances={d: save(distance_against_nfe(plan, evaluations, d), f"distance-{d}") for d in plan["datasets"]},
-        losses=save(loss_curves(logs, params.smoothing), "loss"),
-        progress={
-            "steps": save(distance_against_training(several), "distance-training"),
-            "time": save(distance_against_time(several, logs), "distance-time"),
-        }
-        if several
-        else {},
+        charts=charts,
         trained={name: lines[-1] for name, lines in logs.items() if lines[-1]["loss"] is not None},
         distributions={
             name: save(coefficient_distributions(name, s), f"coefficients-{name}") for name, s in statistics.items()
@@ -133,11 +172,16 @@ def main(paths: Namespace, params: Report) -> Used:
         truncations={name: save(truncation_curve(name, t), f"truncation-{name}") for name, t in truncations.items()},
         spectra={name: save(spectra(name, s), f"spectrum-{name}") for name, s in spectra_of.items()},
         snrs={name: save(snr_per_frequency(name, spectra_of[name]), f"snr-{name}") for name in dct_spectra(plan)},
-        grids={section: pictures(section) for section in ("datasets", "truncations", "upsamplings", "cells")},
-        spent=spent_tables(plan),
+        grids=grids,
+        compared=compared(plan, {name: (grid["width"], grid["height"]) for name, grid in grids["cells"].items()}),
+        spent={name: laid_out(name, table, metric) for name, table in spent.items()},
         evaluations={
             f"{kind}/{name}": e for kind in ("heldout", "round_trip", "cells") for name, e in evaluations[kind].items()
         },
+        made=told,
+        told=ids,
+        vega=vega(),
+        datatables=datatables(),
     )
     write_text(paths.out_report, html)
     return Used(files=(os.path.relpath(TEMPLATE),))

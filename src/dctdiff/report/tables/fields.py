@@ -10,6 +10,14 @@ def number(value: float | None, pattern: str, missing: str = NONE) -> str:
     return missing if value is None else pattern.format(value)
 
 
+def value_of(field: object) -> float | None:
+    """The number with which a field begins; None where words stand for a missing one."""
+    try:
+        return float(str(field).split()[0])
+    except (ValueError, IndexError):
+        return None
+
+
 def metric_with_n(metric: str, n_images: int) -> str:
     """The field's way to name a distance with its number of images: FID-50k."""
     return f"{metric}-{n_images // 1000}k" if n_images % 1000 == 0 else f"{metric}, n = {n_images}"
