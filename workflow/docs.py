@@ -42,6 +42,8 @@ from dctdiff.params.suite import Suite
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import existing, read_json, replacing, write_json, write_text
 from dctdiff.pipeline.slice import without_none
+from dctdiff.report.charts.seconds import against_seconds
+from dctdiff.report.charts.style import png
 from dctdiff.report.method import method
 from dctdiff.report.tables.analysis import best_m
 from dctdiff.report.tables.fields import NOT_RUN, metric_with_n
@@ -79,9 +81,9 @@ SHOWN = {
         5,
     ),
     "cifar10-minutes": Shown(
-        ("quality", "checkpoints", "training"),
-        ("distance-cifar10", "distance-training", "distance-time", "loss"),
-        ("datasets/cifar10", "cells/minutes-dctdiff-s-dpm-50", "cells/minutes-uvit-s-dpm-50"),
+        ("quality", "seeds", "training"),
+        (),
+        ("datasets/cifar10", "cells/minutes-dctdiff-s-1", "cells/minutes-uvit-s-1"),
         3,
         minutes=True,
     ),
@@ -99,6 +101,7 @@ class Headline:
 
 
 RECIPES = "cifar10-recipes"  # the suite that the docs show as one table of runs
+METHODS = {"dct": "DCTdiff", "pixel": "U-ViT", "dctdiff": "DCTdiff", "uvit": "U-ViT"}  # part of the name of a run
 
 HEADLINES = [
     Headline("CIFAR-10: eta", "cifar10", "statistics", "cifar10-dct"),
@@ -304,7 +307,7 @@ def copy_results(suite: str) -> None:
     plan = read_json(existing(results / "plan.json"))
     headlined = plan.get("published") in {headline.group for headline in HEADLINES}
     if suite == RECIPES:
-        return copy_recipes(plan, results, docs)
+        return copy_recipes(results, docs)
     if suite not in SHOWN and not headlined:
         raise UserError(f"the suite is {suite}, but the docs show {', '.join((*SHOWN, RECIPES))}; choose one of them")
     if suite in SHOWN:
@@ -323,6 +326,7 @@ def copy_suite(suite: str, results: Path, docs: Path) -> None:
         page = replaced(page, f"{suite}-{name}", table.strip())
     if shown.minutes:
         page = replaced(page, f"{suite}-minutes", training_minutes(results))
+        write_json(docs / "minutes.json", tried_in(results)[1])
     for name in shown.figures:
         shutil.copyfile(existing(results / f"figures/{name}.png"), docs / f"{name}.png")
     grids = [strip(results / f"grids/{name}.png", shown.grid_rows) for name in shown.grids]
@@ -333,10 +337,17 @@ def copy_suite(suite: str, results: Path, docs: Path) -> None:
         report_picture(results / "report/index.html", docs / "report.png")
 
 
-def copy_recipes(plan: dict, results: Path, docs: Path) -> None:
-    """Into docs/recipes.json, which keeps what ran before, and the page's table of it."""
+def tried_in(results: Path) -> tuple[dict, dict[str, dict]]:
+    """The plan of the results, and what was tried by it."""
+    plan = read_json(results / "plan.json")
     logs, evaluations = read_logs(str(results / "training"), plan), read_evaluations(str(results / "evaluations"), plan)
-    new, known = tried_recipes(plan, logs, evaluations), read_json(docs / "recipes.json")
+    return plan, tried_recipes(plan, logs, evaluations)
+
+
+def copy_recipes(results: Path, docs: Path) -> None:
+    """Into docs/recipes.json, which keeps what ran before, and the page's table of it."""
+    plan, new = tried_in(results)
+    known = read_json(docs / "recipes.json")
     tried = {name: new.get(name, known.get(name)) for name in plan["runs"] if name in new or name in known}
     write_json(docs / "recipes.json", tried)
     page = existing(docs / "results.md").read_text(encoding="utf-8")
@@ -346,6 +357,18 @@ def copy_recipes(plan: dict, results: Path, docs: Path) -> None:
 def recipes_block(tried: dict[str, dict]) -> str:
     table, note = recipes_table(tried)
     return f"{table.to_markdown(index=False, disable_numparse=True)}\n\n{note}"
+
+
+def seconds_picture(docs: Path) -> None:
+    """All that was tried, and the official code, as quality against seconds of training."""
+    points = read_json(docs / "official-training.json")["points"]
+    for name, words in (("recipes", "recipes tried"), ("minutes", "best recipe")):
+        for run, found in read_json(docs / f"{name}.json").items():
+            method = next(METHODS[part] for part in run.split("-") if part in METHODS)
+            points.append({"series": f"{method}, {words}", "seconds": found["seconds"], "value": found["distance"]})
+            metric = found["metric"]
+    with replacing(docs / "quality-seconds.png") as temporary:
+        temporary.write_bytes(png(against_seconds(points, metric), dpi=110))
 
 
 def reproduced_values(plan: dict, results: Path) -> dict[str, dict]:
@@ -442,6 +465,7 @@ def main() -> None:
     if "--code-only" not in sys.argv:
         copy_results(chosen_suite())
         method_picture()
+        seconds_picture(ROOT / "docs")
     generated = {
         "docs/params.md": {"keys": keys_table(), "published": published_table(), "machine": machine_table()},
         "docs/rooms.md": {"rooms": rooms_table(), "crossings": crossings()},

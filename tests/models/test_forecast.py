@@ -21,11 +21,11 @@ def plans():
 
 def test_the_forecast_of_training_is_near_what_was_measured(plans):
     """On the H100 of docs/bench, for each shape that was measured there."""
-    ceiling = json.loads((ROOT / "docs/bench/ceilings.json").read_text())["matrix_tflop_s"] * 1e12
+    ceiling = json.loads((ROOT / "docs/bench/nvidia-h100-80gb-hbm3/ceilings.json").read_text())["matrix_tflop_s"] * 1e12
     assert pytest.approx(ceiling, rel=0.01) == H100_FLOP_S
     rate = ceiling * REACHED["cuda"]
     flops = network_flops(plans["paper"], INCEPTION)
-    for model in json.loads((ROOT / "docs/bench/training.json").read_text())["models"]:
+    for model in json.loads((ROOT / "docs/bench/nvidia-h100-80gb-hbm3/training.json").read_text())["models"]:
         run = plans["paper"]["runs"][model["run"]]
         measured = run["train_steps"] * run["batch_size"] / model["images_per_second"]
         assert flops["weights", model["run"]] / rate == pytest.approx(measured, rel=0.3)

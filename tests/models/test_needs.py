@@ -40,7 +40,7 @@ def test_a_training_has_twice_the_time_that_was_measured(plan):
     """docs/bench: images per second of an H100."""
     [bench] = [
         model
-        for model in json.loads((ROOT / "docs/bench/training.json").read_text())["models"]
+        for model in json.loads((ROOT / "docs/bench/nvidia-h100-80gb-hbm3/training.json").read_text())["models"]
         if model["run"] == RUN[1]
     ]
     run = plan["runs"][RUN[1]]

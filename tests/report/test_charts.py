@@ -5,6 +5,7 @@ import pytest
 from dctdiff.params.sample import Cell
 from dctdiff.report.charts import distances, losses
 from dctdiff.report.charts.published import beside_published
+from dctdiff.report.charts.seconds import KINDS, against_seconds
 from dctdiff.report.charts.style import COLOURS, looks, png
 
 LINES, POINTS = 0, 1  # layers
@@ -183,3 +184,15 @@ def test_the_same_numbers_give_the_same_chart_and_picture():
     cells = {"a": (cell("r", "ddim", 10), 3.0), "b": (cell("r", "ddim", 20), 2.0)}
     chart, again = against_nfe(cells, floor=1.0), against_nfe(cells, floor=1.0)
     assert chart == again and png(chart, 60) == png(again, 60)
+
+
+def test_quality_against_seconds_has_a_look_for_each_kind_that_is_there_and_keeps_both_axes_logarithmic():
+    points = [
+        {"series": "DCTdiff, official code", "seconds": 1396, "value": 11.41},
+        {"series": "DCTdiff, best recipe", "seconds": 136, "value": 9.12},
+    ]
+    [marks] = against_seconds(points, "FD-10k")["layer"]
+    encoding = marks["encoding"]
+    assert encoding["color"]["scale"]["domain"] == ["DCTdiff, best recipe", "DCTdiff, official code"]
+    assert encoding["x"]["scale"]["type"] == encoding["y"]["scale"]["type"] == "log"
+    assert {point["series"] for point in points} <= set(KINDS)

@@ -12,6 +12,7 @@ from dctdiff.report.tables.fields import delta, rung
 from dctdiff.report.tables.latex import escape_latex, to_latex
 from dctdiff.report.tables.quality import quality_table
 from dctdiff.report.tables.recipes import recipes_table, tried_recipes
+from dctdiff.report.tables.seeds import seeds_table
 from dctdiff.report.tables.suite import build_tables
 from dctdiff.report.tables.training import training_table
 
@@ -256,3 +257,18 @@ def test_recipes_are_rows_of_both_spaces_and_only_what_ran_to_the_end_by_the_par
         },
     ]  # fmt: skip
     assert note == "Distance: FD-10k, NFE 50. Seconds of training, compilation included: bf16 on 1 x GPU."
+
+
+def test_cells_that_differ_in_the_seed_alone_have_a_mean_and_the_deviation_of_a_sample():
+    runs = {"a-1": {"lr": 1, "seed": 1}, "a-2": {"lr": 1, "seed": 2}, "a-3": {"lr": 1, "seed": 3}, "b": {"seed": 1}}
+    cells = {name: {"run": name, "sampler": "ddim", "nfe": 50, "n_images": 10_000, "seed": 7} for name in runs}
+    found = {name: {"value": value, "protocol": {"metric": "FD"}} for name, value in {"a-1": 8, "a-3": 11}.items()}
+    table = seeds_table({"runs": runs, "cells": cells}, {"cells": found})
+    assert table.to_dict("records") == [
+        {
+            "first run": "a-1", "sampler": "ddim", "NFE": "50", "seeds": "2 of 3", "mean": "9.50",
+            "standard deviation": "2.12", "each": "8.00, 11.00", "measured as": "FD-10k",
+        },
+    ]  # fmt: skip
+    [row] = seeds_table({"runs": runs, "cells": cells}, {"cells": {}}).to_dict("records")
+    assert (row["seeds"], row["mean"], row["standard deviation"]) == ("0 of 3", "not run", "n/a")

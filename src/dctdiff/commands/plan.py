@@ -21,7 +21,7 @@ from dctdiff.params.suite import planned, read_params, validated
 from dctdiff.pipeline.command import run_command
 from dctdiff.pipeline.files import read_json
 
-MEASURED = Path("docs/bench/training.json")
+MEASURED = Path("docs/bench/nvidia-h100-80gb-hbm3/training.json")
 MB_PER_GB = 1000
 
 

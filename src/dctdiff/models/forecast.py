@@ -12,7 +12,7 @@ INCEPTION_GMACS, EFFICIENTNET_LITE0_GMACS = 5.7, 0.41
 BACKWARD = 3  # operations of a training step per operation of its forward
 # Of the rate of a large matrix product that training and sampling reached: on an H100 docs/bench, on a CPU the demo.
 REACHED = {"cuda": 0.45, "cpu": 0.35}
-H100_FLOP_S = 781e12  # of a large matrix product (docs/bench/ceilings.json)
+H100_FLOP_S = 781e12  # of a large matrix product (docs/bench/nvidia-h100-80gb-hbm3/ceilings.json)
 FLOAT_BYTES = 4
 N_TRAIN = (("crop", "n_train"), ("download", "n_train"), ("reference", "n_images"))  # where their number may stand
 COPIES = 4  # of the parameters in a state: weights, their average and two moments

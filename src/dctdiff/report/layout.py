@@ -11,6 +11,7 @@ from dctdiff.report.tables.fields import value_of
 # Columns that a phone shows at first; of the table of quality its metric, too.
 NARROW = {
     "quality": ("dataset", "images", "sampler", "NFE"),
+    "seeds": ("first run", "NFE", "mean", "standard deviation"),
     "checkpoints": ("run", "step", "distance", "best"),
     "costs": ("model", "quantity", "published", "reproduced"),
     "truncation": ("dataset", "kept", "m", "distance", "m*"),
@@ -22,7 +23,7 @@ NARROW = {
 }
 NARROW_DISTANCES = ("model", "sampler", "NFE", "published", "reproduced")  # of each table of published distances
 MEASURED = (
-    "KID x 1000", "precision", "recall", "distance", "reproduced", "m*", "eta", "entropies (bit)",
+    "KID x 1000", "precision", "recall", "distance", "mean", "reproduced", "m*", "eta", "entropies (bit)",
     "largest difference", "steps", "images seen", "last loss",
 )  # fmt: skip
 COUNTED = ("parameters (M)", "GMACs")  # where the tables are built

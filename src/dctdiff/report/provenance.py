@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dctdiff.params.forms import CHANNELS
 from dctdiff.report.spent import Job, quality_jobs
 from dctdiff.report.tables.fields import Evaluations
+from dctdiff.report.tables.seeds import groups_of_cells
 
 
 def made_id(stage: str, name: str | None = None) -> str:
@@ -34,6 +35,7 @@ def jobs_behind(plan: dict, evaluations: Evaluations) -> dict[str, list[Job | No
         "statistics": [
             ("statistics", name) for name, codec in plan["codecs"].items() for _ in CHANNELS[codec["space"]]
         ],
+        "seeds": [("evaluate", names[0]) for names in groups_of_cells(plan) if len(names) > 1],
         "training": [("weights", name) for name in plan["runs"]],
     }
 

@@ -1,6 +1,5 @@
 """Distances over NFE and over training, with the floors."""
 
-import json
 import statistics
 
 import altair as alt
@@ -23,6 +22,7 @@ from dctdiff.report.charts.style import (
     scale,
 )
 from dctdiff.report.provenance import made_id
+from dctdiff.report.tables.seeds import family, groups_of_cells
 
 SAMPLERS = {  # dash, shape and name
     "dpm_solver": (SOLID, "circle", "DPM-Solver"),
@@ -80,15 +80,13 @@ def against_nfe(plan: dict, evaluations: dict[str, dict[str, dict]], dataset: st
 
 def nfe_points(plan: dict, evaluations: dict[str, dict[str, dict]], dataset: str) -> list[dict]:
     """One row per point of the chart, by its cells that have been evaluated."""
-    groups: dict[str, list[str]] = {}
-    for name, cell in plan["cells"].items():
-        if cell["reference"] == dataset and evaluations["cells"].get(name):
-            alike = {**seedless(cell), "run": family(plan["runs"], cell["run"])}
-            groups.setdefault(json.dumps(alike, sort_keys=True), []).append(name)
-    several_n = len({plan["cells"][names[0]]["n_images"] for names in groups.values()}) > 1
+    cells, measured = plan["cells"], evaluations["cells"]
+    alike = [[name for name in names if measured.get(name)] for names in groups_of_cells(plan)]
+    groups = [names for names in alike if names and cells[names[0]]["reference"] == dataset]
+    several_n = len({cells[names[0]]["n_images"] for names in groups}) > 1
     points = []
-    for names in groups.values():
-        cell, values = plan["cells"][names[0]], [evaluations["cells"][name]["value"] for name in names]
+    for names in groups:
+        cell, values = cells[names[0]], [measured[name]["value"] for name in names]
         run = family(plan["runs"], cell["run"])
         label = f"{run}, {SAMPLERS[cell['sampler']][2]}"
         label += ", best checkpoint" if cell.get("checkpoint", "last") == "best" else ""
@@ -105,17 +103,6 @@ def nfe_points(plan: dict, evaluations: dict[str, dict[str, dict]], dataset: str
         most[point["series"]] = max(most[point["series"]], point["seeds"])
     named = {series: f"{series}, {seeds} seeds" if seeds > 1 else series for series, seeds in most.items()}
     return [point | {"series": named[point["series"]]} for point in points]
-
-
-def seedless(params: dict) -> dict:
-    return {key: value for key, value in params.items() if key != "seed"}
-
-
-def family(runs: dict[str, dict], name: str) -> str:
-    """The first of the runs that differ from this one in nothing but the seed."""
-    if "seed" not in runs[name]:
-        return name
-    return next(other for other, run in runs.items() if "seed" in run and seedless(run) == seedless(runs[name]))
 
 
 def metric_of(evaluations: dict[str, dict[str, dict]]) -> str:

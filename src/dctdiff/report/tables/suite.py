@@ -10,6 +10,7 @@ from dctdiff.report.tables.costs import costs_table
 from dctdiff.report.tables.distances import distances_table
 from dctdiff.report.tables.fields import Evaluations
 from dctdiff.report.tables.quality import protocol_note, quality_table
+from dctdiff.report.tables.seeds import groups_of_cells, seeds_table
 from dctdiff.report.tables.statistics import SHOWN_ENTROPIES, statistics_table
 from dctdiff.report.tables.training import GMACS_NOTE, training_table
 
@@ -28,6 +29,11 @@ def build_tables(plan: dict, evaluations: Evaluations, statistics: dict, logs: d
         tables[name] = (
             distances_table(plan, rows, evaluations),
             f"Published and reproduced: {name.replace('_', ' ')}.",
+        )
+    if any(len(names) > 1 for names in groups_of_cells(plan)):
+        tables["seeds"] = (
+            seeds_table(plan, evaluations),
+            "Cells that differ in nothing but the seed: the distance's mean, and the standard deviation of one seed.",
         )
     if plan["selections"]:
         tables["checkpoints"] = (
