@@ -1,11 +1,27 @@
 """Params of the sample stage: one cell of a table."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from dctdiff.params.execution import Execution, without_processes
 from dctdiff.pipeline.slice import Count, Name, Seed
+
+# Framework of a run -> the samplers that it offers, and the largest NFE if it has one.
+OFFERED = {
+    "continuous": (("dpm_solver", "euler_ode", "euler_sde", "ddim", "ddpm"), None),
+    "discrete": (("ddim", "ddpm"), 1000),
+}
+
+
+def wrong_sampler(framework: str, sampler: str, nfe: int) -> Iterator[str]:
+    """What is wrong with sampling a run of a framework so."""
+    names, most = OFFERED[framework]
+    if sampler not in names:
+        yield f"sampler is {sampler}, but framework {framework} offers {', '.join(names)}"
+    if most and nfe > most:
+        yield f"nfe is {nfe}, but framework {framework} has {most} steps"
 
 
 class Cell(Execution):
