@@ -13,7 +13,7 @@ from test_engines import dvc_runs, snakemake_would_run, tables
 
 PLUMBING = {  # file, old, new: none of them can change a number
     "an error message": ("networks/attention.py", "but there is no GPU here", "but no GPU is in this machine"),
-    "a description": ("params/train.py", 'description="width of the U-ViT"', 'description="its width"'),
+    "a description": ("params/train.py", 'description="width of the network"', 'description="its width"'),
     "a help text": ("stages/sample.py", '"picture of some of them"', '"some of them"'),
     "progress": ("pipeline/progress.py", "SECONDS_BETWEEN_LINES = 5.0", "SECONDS_BETWEEN_LINES = 7.0"),
     "files": ("pipeline/files.py", "json.dumps(value, indent=2,", "json.dumps(value, indent=1,"),
@@ -158,7 +158,7 @@ def test_results_are_kept_if_an_edit_is_judged_harmless(project):
     assert {"crop", "sample", "evaluate", "weights"} <= rerun
     assert "WHY is missing" in keep(project, fails=True)
     output = keep(project, "--why", "an empty buffer is an empty buffer")
-    assert "sample: 4 results of earlier code are kept" in output
+    assert "sample: 5 results of earlier code are kept" in output
     assert snakemake_would_run(project) == set()
     assert dvc_runs(project, "--dry") == set()
     assert json.loads(run(project, "dvc", "status", "--json")) == {"sources": ["always changed"]}

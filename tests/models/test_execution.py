@@ -1,5 +1,6 @@
 """Execution: precision, attention backend, compilation, checkpointing and accumulation change rounding only."""
 
+import dataclasses
 import functools
 
 import numpy as np
@@ -32,20 +33,29 @@ RUN = Run(
     batch_size=8, lr=1e-3, weight_decay=0.01, betas=[0.9, 0.99], warmup_steps=3, ema_rate=0.9, seed=5, log_steps=4,
     num_classes=2, mixed_precision="float32", compile="never",
 )  # fmt: skip
+MODELS = {"uvit": {}, "dit": {"network": "dit", "framework": "discrete"}}
+
+
+def config_of(run):
+    return dataclasses.replace(CONFIG, network_kind=run.network, framework=run.framework)
 
 
 def trained(folder, **changes):
     run = RUN.model_copy(update=changes)
-    ema, _ = training.train(run, CONFIG, [1.0] * 24, IMAGES, LABELS, folder, lambda: False)
+    ema, _ = training.train(run, config_of(run), [1.0] * 24, IMAGES, LABELS, folder, lambda: False)
     return torch.cat([weights.flatten().cpu() for weights in ema.values()])
 
 
-def sampled(sampler="dpm_solver", **keys):
+def sampled(sampler="dpm_solver", model=(), **keys):
     """Three images in batches of two."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network = CONFIG.network()
-    network.initialise(torch.Generator().manual_seed(0))
-    batches = sample_images(network.to(device), CONFIG, sampler, 5, 1, range(3), 2, Execution(**keys))
+    config, generator = config_of(RUN.model_copy(update=dict(model))), torch.Generator().manual_seed(0)
+    network = config.network()
+    network.initialise(generator)
+    for weight in network.parameters():  # a DiT begins as nothing
+        if not weight.any():
+            torch.nn.init.normal_(weight, std=0.02, generator=generator)
+    batches = sample_images(network.to(device), config, sampler, 5, 1, range(3), 2, Execution(**keys))
     return np.concatenate([images for _, images in batches]).astype(int)
 
 
@@ -66,9 +76,9 @@ def close(a, b, tolerance):
     return (a - b).abs().max() <= tolerance
 
 
-def distance(a, b):
+def distance(a, b, model=()):
     """Of two ends of a run, relative to how far the second has come from the start."""
-    network = CONFIG.network()
+    network = config_of(RUN.model_copy(update=dict(model))).network()
     network.initialise(torch_generator(RUN.seed, "weights", 0))
     start = torch.cat([weights.flatten() for weights in network.state_dict().values()])
     return ((a - b).norm() / (b - start).norm()).item()
@@ -79,16 +89,19 @@ def distance(a, b):
     [{"attention": "math"}, {"gradient_checkpointing": True}, {"accumulation_steps": 2}, {"accumulation_steps": 8}],
     ids=str,
 )
-def test_the_way_of_execution_does_not_change_the_training(tmp_path, changes):
-    assert close(trained(tmp_path / "changed", **changes), trained(tmp_path / "plain"), 1e-5)
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+def test_the_way_of_execution_does_not_change_the_training(tmp_path, changes, model):
+    assert close(trained(tmp_path / "changed", **changes, **model), trained(tmp_path / "plain", **model), 1e-5)
 
 
-def test_the_network_is_one_graph_for_the_compiler(tmp_path, traced):
-    compiled = trained(tmp_path / "compiled", compile="always", gradient_checkpointing=True)
-    assert close(compiled, trained(tmp_path / "plain"), 1e-5)
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+def test_the_network_is_one_graph_for_the_compiler(tmp_path, traced, model):
+    compiled = trained(tmp_path / "compiled", compile="always", gradient_checkpointing=True, **model)
+    assert close(compiled, trained(tmp_path / "plain", **model), 1e-5)
     # Three images in batches of two: the last batch is filled up, which must not touch the streams of noise.
-    for sampler in ("dpm_solver", "ddpm"):
-        assert np.array_equal(sampled(sampler, compile="always"), sampled(sampler, compile="never"))
+    for sampler in ("ddim", "ddpm") if model else ("dpm_solver", "ddpm"):
+        images = [sampled(sampler, model, compile=compile) for compile in ("always", "never")]
+        assert np.array_equal(*images)
 
 
 def test_a_run_goes_on_when_its_execution_changes(tmp_path):
@@ -171,21 +184,22 @@ def test_a_recorded_function_is_replayed_with_new_inputs():
 
 
 @GPU
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 @pytest.mark.parametrize(
     "changes", [{}, {"gradient_checkpointing": True}, {"accumulation_steps": 2}, {"optimizer": "muon"}], ids=str
 )
-def test_a_compiled_and_recorded_run_ends_near_a_plain_one(tmp_path, changes):
-    plain = trained(
-        tmp_path / "plain", mixed_precision="bf16", train_steps=12, optimizer=changes.get("optimizer", "adamw")
-    )
+def test_a_compiled_and_recorded_run_ends_near_a_plain_one(tmp_path, changes, model):
+    changes = changes | model
+    optimizer = changes.get("optimizer", "adamw")
+    plain = trained(tmp_path / "plain", mixed_precision="bf16", train_steps=12, optimizer=optimizer, **model)
     fast = trained(tmp_path / "fast", mixed_precision="bf16", train_steps=12, compile="always", **changes)
-    assert distance(fast, plain) < 0.2
+    assert distance(fast, plain, model) < 0.2
     # From a recorded run to a plain one and back.
     for train_steps, compile in ((5, "always"), (8, "never"), (12, "always")):
         resumed = trained(
             tmp_path / "resumed", mixed_precision="bf16", train_steps=train_steps, compile=compile, **changes
         )
-    assert distance(resumed, plain) < 0.2
+    assert distance(resumed, plain, model) < 0.2
 
 
 @GPU
@@ -193,9 +207,10 @@ def test_a_compiled_and_recorded_run_ends_near_a_plain_one(tmp_path, changes):
     ("arithmetic", "compile"),
     [("float32", "never"), ("bf16", "never"), ("fp16", "never"), ("bf16", "always"), ("fp16", "always")],
 )
-def test_a_run_in_pieces_ends_bit_for_bit_like_a_straight_one(tmp_path, arithmetic, compile):
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+def test_a_run_in_pieces_ends_bit_for_bit_like_a_straight_one(tmp_path, arithmetic, compile, model):
     """With attention: math; fused kernels may add up gradients in an order of chance, as does compiled float32."""
-    same = {"mixed_precision": arithmetic, "compile": compile, "attention": "math"}
+    same = {"mixed_precision": arithmetic, "compile": compile, "attention": "math", **model}
     straight = trained(tmp_path / "straight", train_steps=12, **same)
     for train_steps in (3, 8, 12):
         pieces = trained(tmp_path / "pieces", train_steps=train_steps, **same)
@@ -218,15 +233,19 @@ def test_a_recorded_prediction_follows_all_its_inputs():
 
 
 @GPU
-def test_compiled_and_recorded_samples_are_near_the_plain_ones():
-    difference = np.abs(sampled() - sampled(mixed_precision="float32", compile="never"))
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+def test_compiled_and_recorded_samples_are_near_the_plain_ones(model):
+    sampler = "ddpm" if model else "dpm_solver"
+    difference = np.abs(sampled(sampler, model) - sampled(sampler, model, mixed_precision="float32", compile="never"))
     assert difference.mean() < 2.0  # grey levels
 
 
 @GPU
-def test_fp16_trains_compiled_like_plain(tmp_path):
-    plain = trained(tmp_path / "plain", mixed_precision="fp16", train_steps=12)
-    assert distance(trained(tmp_path / "fast", mixed_precision="fp16", train_steps=12, compile="always"), plain) < 0.2
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+def test_fp16_trains_compiled_like_plain(tmp_path, model):
+    same = {"mixed_precision": "fp16", "train_steps": 12, **model}
+    plain = trained(tmp_path / "plain", **same)
+    assert distance(trained(tmp_path / "fast", compile="always", **same), plain, model) < 0.2
 
 
 @GPU

@@ -30,6 +30,13 @@ def test_a_header_is_the_config_and_the_size(tmp_path, signed):
     assert n_parameters == parameters(CONFIG)
 
 
+def test_a_file_of_before_there_were_several_networks_is_of_a_uvit(tmp_path):
+    path, config = tmp_path / "a.safetensors", json.loads(CONFIG.to_json())
+    del config["network_kind"], config["framework"]
+    save_file(CONFIG.network().state_dict(), path, {"dctdiff": json.dumps(config)})
+    assert read_config(path) == CONFIG
+
+
 def test_another_file_is_named(tmp_path):
     path = tmp_path / "a.safetensors"
     save_file({"x": torch.zeros(2)}, path, {"format": "pt"})

@@ -26,9 +26,16 @@ RUN = Run(
 STATISTICS = {"space": "dct", "resolution": 8, "block_size": 2, "kept_coefficients": 4, "eta": 240.0}
 PIXEL_STATISTICS = {"space": "pixel", "resolution": 8, "patch_size": 4}
 RELEASE = {"file": "x.pth", "resolution": 8, "patch_size": 2}
+RUNS = {"dct": RUN, "pixel": RUN, "dit": RUN.model_copy(update={"network": "dit", "framework": "discrete"})}
 CONFIGS = {
     "dct": model_config(RUN, STATISTICS, (10, 10)),
     "pixel": model_config(RUN, PIXEL_STATISTICS, (10, 10)),
+    "dit": model_config(RUNS["dit"], STATISTICS, (10, 10)),
+}
+OWN = {  # what such a run is known by
+    "dct": {"diffusion.loss.PredictionLoss.__call__", "networks.uvit.Block.forward"},
+    "pixel": {"diffusion.loss.PredictionLoss.__call__", "networks.uvit.Block.forward"},
+    "dit": {"diffusion.discrete.HybridLoss.__call__", "networks.dit.Block.forward"},
 }
 # Functions of the numerical path that this machine, or this run, does not call.
 ELSEWHERE = {
@@ -62,7 +69,7 @@ def functions_of(path: Path) -> dict[str, ast.AST]:
 FUNCTIONS = {name: node for path in sorted(code.PACKAGE.rglob("*.py")) for name, node in functions_of(path).items()}
 
 
-def called_by_training(folder: Path, space: str) -> set[str]:
+def called_by_training(folder: Path, model: str) -> set[str]:
     """Every function of the package that a short run calls."""
     called = set()
 
@@ -72,15 +79,15 @@ def called_by_training(folder: Path, space: str) -> set[str]:
             module = ".".join(path.relative_to(code.PACKAGE).with_suffix("").parts)
             called.add(f"{module}.{frame.f_code.co_qualname}".partition(".<locals>")[0])
 
-    config = CONFIGS[space]
+    config = CONFIGS[model]
     images = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3), dtype=np.uint8)
-    weights = [1.0] * 24 if space == "dct" else [1.0]
+    weights = [1.0] if model == "pixel" else [1.0] * 24
     config.codec().encode(torch.from_numpy(images))  # compiles, which is slow to look at
     draws.epoch_order.cache_clear()
     threading.setprofile(look)
     sys.setprofile(look)
     try:
-        train(RUN, config, weights, images, np.arange(20) % 2, folder, lambda: False)
+        train(RUNS[model], config, weights, images, np.arange(20) % 2, folder, lambda: False)
     finally:
         sys.setprofile(None)
         threading.setprofile(None)
@@ -98,11 +105,11 @@ LOOP = {f"models.{name}" for name in (
 )} | {"params.jobs.choices"}  # fmt: skip
 
 
-@pytest.mark.parametrize("space", CONFIGS)
-def test_all_that_a_step_calls_counts_and_nothing_else(tmp_path, space):
-    called = {name for name in called_by_training(tmp_path, space) if not name.startswith("pipeline.")}
-    counted = training_code(RUN, CONFIGS[space]).keys() & FUNCTIONS.keys()
-    assert {"diffusion.loss.PredictionLoss.__call__", "networks.uvit.Block.forward"} <= called
+@pytest.mark.parametrize("model", CONFIGS)
+def test_all_that_a_step_calls_counts_and_nothing_else(tmp_path, model):
+    called = {name for name in called_by_training(tmp_path, model) if not name.startswith("pipeline.")}
+    counted = training_code(RUNS[model], CONFIGS[model]).keys() & FUNCTIONS.keys()
+    assert OWN[model] <= called
     assert called - counted <= LOOP
     unseen = {name for name in counted - called if not name.startswith(COMPILED)}
     assert unseen <= ELSEWHERE | INTERFACE
@@ -121,22 +128,24 @@ def perturbed(monkeypatch, name: str) -> None:
     monkeypatch.setattr(code, "_text", lambda file: "".join(lines) if file == path else original(file))
 
 
-@pytest.mark.parametrize("space", CONFIGS)
-def test_an_edit_of_a_function_moves_the_code_of_a_run_if_it_counts_and_else_not(monkeypatch, space):
-    before = training_code(RUN, CONFIGS[space])
+@pytest.mark.parametrize("model", CONFIGS)
+def test_an_edit_of_a_function_moves_the_code_of_a_run_if_it_counts_and_else_not(monkeypatch, model):
+    before = training_code(RUNS[model], CONFIGS[model])
     moved = set()
     for name in FUNCTIONS:
         with monkeypatch.context() as patch:
             perturbed(patch, name)
-            if differences(before, training_code(RUN, CONFIGS[space])):
+            if differences(before, training_code(RUNS[model], CONFIGS[model])):
                 moved.add(name)
     assert moved == before.keys() & FUNCTIONS.keys()
     assert {"models.step.Learner.optimise", "diffusion.draws.seed_from", "models.optimiser.update_ema"} <= moved
     rooms = {name.partition(".")[0] for name in moved}
     assert rooms == {"spaces", "diffusion", "networks", "models"}
     assert not {name for name in moved if "samplers" in name or "decode" in name.lower()} - INTERFACE
-    other = "pixel" if space == "dct" else "dct"
+    other = "dct" if model == "pixel" else "pixel"
     assert not [name for name in moved if name.startswith((f"spaces.{other}", f"models.config.{other}"))]
+    others = set.union(*OWN.values()) - OWN[model]
+    assert not moved & others
 
 
 def of(images_sha256="i", statistics=STATISTICS, class_counts=None, of_loss=(1.0,), **changes):
@@ -180,7 +189,10 @@ def test_what_does_not_shape_a_run_leaves_it_the_same():
 def test_a_key_that_is_newer_than_a_state_had_its_default(monkeypatch):
     old = of()
     del old["run"]["skip_bias_std"], old["model"]["prediction"], old["run"]["prediction"]
+    del old["run"]["network"], old["model"]["network_kind"], old["run"]["framework"], old["model"]["framework"]
     assert same_params(old, of())
+    assert not same_params(old, of(network="dit"))
+    assert not same_params(old, of(network="dit", framework="discrete"))
     assert not same_params(old, of(skip_bias_std=1.0))
     assert not same_params(old, of(prediction="velocity"))
 

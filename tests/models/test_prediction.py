@@ -1,16 +1,20 @@
 """Noise or velocity: two ways to say the same, in the loss and in sampling."""
 
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
 import torch
 
+from dctdiff.diffusion.discrete import alpha_bars
 from dctdiff.diffusion.loss import PredictionLoss
 from dctdiff.diffusion.schedule import NETWORK_TIME, Schedule
 from dctdiff.models.config import ModelConfig
 from dctdiff.models.sampling import sample_images
+from dctdiff.params.execution import Execution
 from dctdiff.params.train import Run
+from dctdiff.pipeline.errors import UserError
 
 CONFIG = ModelConfig(space="pixel", resolution=8, patch_size=4, embed_dim=8, depth=2, num_heads=1, snr_scale=4.0)
 SCHEDULE = CONFIG.schedule()
@@ -64,6 +68,40 @@ def test_samples_are_the_image_that_the_network_knows(sampler, prediction):
     ((_, images),) = sample_images(oracle, config, sampler, 20, seed=1, indices=range(3), batch_size=3)
     expected = config.codec().decode(oracle.x0.detach()).numpy()
     assert np.abs(images.astype(int) - expected).max() <= 2  # grey levels
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+@pytest.mark.parametrize("compile", ["never", "always"])
+def test_samples_of_a_chain_are_the_image_that_the_network_knows(monkeypatch, sampler, compile):
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
+    config = dataclasses.replace(CONFIG, network_kind="dit", framework="discrete")
+    powers = alpha_bars(config.snr_scale)
+
+    class ChainOracle(Oracle):
+        def forward(self, x, t, y=None):
+            power = powers[t.long()].reshape(-1, 1, 1, 1)
+            eps = (x - power.sqrt() * self.x0) / (1 - power).sqrt()
+            return torch.stack([eps, torch.full_like(eps, 0.3)], dim=1).float()
+
+    oracle = ChainOracle("noise")
+    how = Execution(compile=compile)
+    batches = sample_images(oracle, config, sampler, 20, seed=1, indices=range(3), batch_size=2, execution=how)
+    images = np.concatenate([images for _, images in batches])
+    expected = config.codec().decode(oracle.x0.detach()).numpy()
+    assert np.abs(images.astype(int) - expected).max() <= 2  # grey levels
+
+
+@pytest.mark.parametrize(
+    ("sampler", "nfe", "message"),
+    [
+        ("dpm_solver", 10, "sampler is dpm_solver, but framework discrete offers ddim, ddpm"),
+        ("ddpm", 1001, "nfe is 1001, but framework discrete has 1000 steps"),
+    ],
+)
+def test_a_chain_is_not_sampled_otherwise(sampler, nfe, message):
+    config = dataclasses.replace(CONFIG, network_kind="dit", framework="discrete")
+    with pytest.raises(UserError, match=message):
+        next(sample_images(config.network(), config, sampler, nfe, seed=1, indices=range(3), batch_size=2))
 
 
 def test_published_networks_predict_noise():

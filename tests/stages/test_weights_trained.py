@@ -317,7 +317,9 @@ def test_two_processes_train_like_one(folder, accumulation_steps):
     two = command("two", train_steps=20, accumulation_steps=accumulation_steps)
     run(folder, *two, "--out_record", "two/record.json")
     record = json.loads((folder / "two/record.json").read_text())  # of the job, not of each process
-    assert record["code_that_ran"] == code_behind("dctdiff.stages.weights_trained.main", choices("dct", "adamw"))
+    assert record["code_that_ran"] == code_behind(
+        "dctdiff.stages.weights_trained.main", choices("dct", "uvit", "continuous", "adamw")
+    )
     assert record["processes"] == 2
     assert "--seed" in record["params"] and set(record["outputs"]) == {
         "two/last.safetensors", "two/checkpoints", "two/log.jsonl"

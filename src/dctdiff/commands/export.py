@@ -21,6 +21,8 @@ PATHS = {
 
 def main(paths: Namespace) -> None:
     network, config = load_model(paths.weights, torch.device("cpu"))
+    if config.network_kind != "uvit":
+        raise UserError(f"{paths.weights} is a {config.network_kind}, but the authors' code loads U-ViTs")
     if config.prediction != "noise":
         raise UserError(f"{paths.weights} predicts the {config.prediction}, which the authors' samplers take for noise")
     write_state_dict(paths.out_state_dict, network.state_dict())

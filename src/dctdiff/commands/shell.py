@@ -133,8 +133,10 @@ def info(arguments: Namespace) -> None:
     print(f"images     {config['resolution']} x {config['resolution']} pixels, {in_words(config['class_counts'])}")
     print(f"space      {space_in_words(config)}")
     sizes = f"width {config['embed_dim']}, depth {config['depth']}, {config['num_heads']} heads"
-    print(f"network    U-ViT, {sizes}; {n_parameters / 1e6:.3g} million parameters")
-    print(f"diffusion  predicts {config.get('prediction', 'noise')}, SNR scale {config['snr_scale']:g}")
+    network = {"uvit": "U-ViT", "dit": "DiT"}[config.get("network_kind", "uvit")]
+    print(f"network    {network}, {sizes}; {n_parameters / 1e6:.3g} million parameters")
+    chain = "chain of 1,000 steps, " if config.get("framework") == "discrete" else ""
+    print(f"diffusion  {chain}predicts {config.get('prediction', 'noise')}, SNR scale {config['snr_scale']:g}")
     print(f"file       {arguments.weights.stat().st_size / 1e6:.3g} MB")
 
 

@@ -4,7 +4,10 @@ import dataclasses
 import json
 from types import SimpleNamespace
 
+from dctdiff.diffusion.continuous import Continuous
+from dctdiff.diffusion.discrete import Discrete
 from dctdiff.diffusion.schedule import Schedule
+from dctdiff.networks.dit import DCTDiT, DiT, PixelDiT
 from dctdiff.networks.uvit import DCTUViT, PixelUViT, UViT
 from dctdiff.spaces.codec import Codec
 from dctdiff.spaces.dct import DCTCodec
@@ -28,6 +31,8 @@ class ModelConfig:
     patch_size: int | None = None  # pixel
     prediction: str = "noise"  # or "velocity": what the network gives
     class_counts: tuple[int, ...] | None = None  # training images of each label; None: unconditional
+    network_kind: str = "uvit"  # or "dit"
+    framework: str = "continuous"  # or "discrete": the SDE, or a chain of 1,000 steps
 
     @property
     def num_classes(self) -> int | None:
@@ -39,8 +44,11 @@ class ModelConfig:
     def schedule(self) -> Schedule:
         return Schedule(self.snr_scale)
 
-    def network(self) -> UViT:
-        return NETWORKS[self.space](self, self.codec().shape)
+    def diffusion(self) -> Continuous | Discrete:
+        return FRAMEWORKS[self.framework](self)
+
+    def network(self) -> UViT | DiT:
+        return NETWORKS[self.network_kind][self.space](self, self.codec().shape)
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))
@@ -77,9 +85,30 @@ def pixel_uvit(config: ModelConfig, shape: tuple[int, ...]) -> PixelUViT:
     return PixelUViT(shape, config.patch_size, config.embed_dim, config.depth, config.num_heads, config.num_classes)
 
 
-# By space. A model depends on its own entries only: code of another space or network is none of its.
+def dct_dit(config: ModelConfig, shape: tuple[int, ...]) -> DCTDiT:
+    n_given = config.diffusion().n_given
+    return DCTDiT(shape, n_given, config.embed_dim, config.depth, config.num_heads, config.num_classes)
+
+
+def pixel_dit(config: ModelConfig, shape: tuple[int, ...]) -> PixelDiT:
+    sizes = config.patch_size, config.embed_dim, config.depth, config.num_heads, config.num_classes
+    return PixelDiT(shape, config.diffusion().n_given, *sizes)
+
+
+def continuous(config: ModelConfig) -> Continuous:
+    return Continuous(config.schedule(), config.prediction)
+
+
+def discrete(config: ModelConfig) -> Discrete:
+    return Discrete(config.snr_scale)
+
+
+# A model depends on its own entries only: code of another space, network or framework is none of its.
 CODECS = {"dct": dct_codec, "dct_444": dct_444_codec, "dct_rgb": dct_rgb_codec, "pixel": pixel_codec}
-NETWORKS = {"dct": dct_uvit, "dct_444": dct_uvit, "dct_rgb": dct_uvit, "pixel": pixel_uvit}
+UVITS = {"dct": dct_uvit, "dct_444": dct_uvit, "dct_rgb": dct_uvit, "pixel": pixel_uvit}
+DITS = {"dct": dct_dit, "dct_444": dct_dit, "dct_rgb": dct_dit, "pixel": pixel_dit}
+NETWORKS = {"uvit": UVITS, "dit": DITS}
+FRAMEWORKS = {"continuous": continuous, "discrete": discrete}
 
 
 def model_config(run, statistics: dict, class_counts: tuple[int, ...] | None = None) -> ModelConfig:
@@ -96,6 +125,8 @@ def model_config(run, statistics: dict, class_counts: tuple[int, ...] | None = N
         snr_scale=run.snr_scale,
         prediction=run.prediction,
         class_counts=class_counts,
+        network_kind=run.network,
+        framework=run.framework,
     )
 
 

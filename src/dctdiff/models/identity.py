@@ -25,7 +25,7 @@ def training_code(run: Run, config: ModelConfig) -> dict[str, str]:
 
     Params count by their values in ``run_identity``, not by the code that checks them.
     """
-    return meaning(STEP, chosen=choices(config.space, run.optimizer), without=("params",))
+    return meaning(STEP, chosen=choices(config.space, run.network, run.framework, run.optimizer), without=("params",))
 
 
 def run_identity(run: Run, config: ModelConfig, weights: list[float], images_sha256: dict, made: dict) -> dict:

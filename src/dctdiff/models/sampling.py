@@ -7,11 +7,10 @@ import numpy as np
 import torch
 
 from dctdiff.diffusion.draws import label_per_image, normal_per_image, normal_streams
-from dctdiff.diffusion.samplers import SAMPLERS
-from dctdiff.diffusion.schedule import NETWORK_TIME
 from dctdiff.models.config import ModelConfig
 from dctdiff.models.execution import compiles, precision, prepared_for_sampling
 from dctdiff.params.execution import Execution
+from dctdiff.params.sample import wrong_sampler
 from dctdiff.pipeline.errors import UserError
 
 
@@ -28,9 +27,11 @@ def sample_images(
 ) -> Iterator[tuple[Sequence[int], np.ndarray]]:
     """Yield (indices, ``(N, R, R, 3)`` uint8) of one batch after the other.
 
-    A conditional model gets the labels of ``image_labels``.
+    A conditional model gets the labels of ``image_labels``. A UserError if the model has no such sampler.
     """
-    codec, schedule = config.codec(), config.schedule()
+    for problem in wrong_sampler(config.framework, sampler, nfe):
+        raise UserError(problem)
+    codec, diffusion = config.codec(), config.diffusion()
     device = next(network.parameters()).device
     predict = prepared_for_sampling(network, execution)
     batch_size = max(1, min(batch_size, len(indices)))
@@ -40,14 +41,12 @@ def sample_images(
         y = () if labels is None else (torch.from_numpy(labels).to(device),)
         draw = normal_streams(seed, "step noise", batch, codec.shape)
 
-        def predict_noise(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-            predicted = predict(x, torch.full((len(x),), t.item() * NETWORK_TIME, device=device), *y)
-            if config.prediction == "velocity":
-                return schedule.noise(t).item() * x + schedule.signal(t).item() * predicted
-            return predicted.clone()  # since a recorded prediction is overwritten by the next one
+        def given(x: torch.Tensor, network_time: float) -> torch.Tensor:
+            # A copy, since what a recorded network gives is overwritten by the next call.
+            return predict(x, torch.full((len(x),), network_time, device=device), *y).clone()
 
         noise = normal_per_image(seed, "noise", batch, codec.shape).to(device)
-        return SAMPLERS[sampler](predict_noise, noise, schedule, nfe, lambda: draw().to(device))
+        return diffusion.sampled(sampler, given, noise, nfe, lambda: draw().to(device))
 
     def generated(batch: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
         """Images, and whether all of them are of finite values."""

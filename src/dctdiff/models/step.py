@@ -6,7 +6,6 @@ import torch
 from accelerate import Accelerator
 
 from dctdiff.diffusion.draws import torch_generator
-from dctdiff.diffusion.loss import PredictionLoss
 from dctdiff.models.batches import training_batch
 from dctdiff.models.config import ModelConfig
 from dctdiff.models.execution import RecordedGraph, choose_attention, compiled, compiles, precision, records
@@ -40,7 +39,7 @@ class Learner:
         self.run = run
         self.accelerator = accelerator
         self.codec = config.codec()
-        self.loss = PredictionLoss(config.schedule(), config.prediction, torch.tensor(weights, device=device))
+        self.loss = config.diffusion().loss(torch.tensor(weights, device=device))
         self.network = config.network()
         self.network.initialise(torch_generator(run.seed, "weights", 0), run.skip_bias_std)
         self.network.gradient_checkpointing = run.gradient_checkpointing

@@ -76,9 +76,10 @@ def _at(suite: dict, keys: list[str], name: str | None) -> dict:
     return suite
 
 
-def choices(space: str, optimizer: str | None = None) -> dict[str, str]:
+def choices(space: str, network: str, framework: str, optimizer: str | None = None) -> dict[str, str]:
     """The entries that a model in ``space`` uses of the registries in ``dctdiff.models``, and its training."""
-    return {"CODECS": space, "NETWORKS": space} | ({"OPTIMISERS": optimizer} if optimizer else {})
+    networks = {"NETWORKS": network, "UVITS": space, "DITS": space}
+    return {"CODECS": space, **networks, "FRAMEWORKS": framework} | ({"OPTIMISERS": optimizer} if optimizer else {})
 
 
 def module_of(suite: dict, stage: str, name: str | None = None) -> str:
@@ -97,9 +98,10 @@ def chosen(suite: dict, stage: str, name: str | None = None) -> dict[str, str]:
         return {"CODECS": entry.get("space", default_of(Codec, "space"))}
     run = suite["runs"][entry["run"] if stage == "sample" else name]
     space = suite["codecs"][run["codec"]].get("space", default_of(Codec, "space"))
+    model = space, *(run.get(key, default_of(Run, key)) for key in ("network", "framework"))
     if stage != "weights":
-        return choices(space) | {"SAMPLERS": entry.get("sampler", default_of(Cell, "sampler"))}
-    return choices(space, run.get("optimizer", default_of(Run, "optimizer")) if run["weights"] == "trained" else None)
+        return choices(*model) | {"SAMPLERS": entry.get("sampler", default_of(Cell, "sampler"))}
+    return choices(*model, run.get("optimizer", default_of(Run, "optimizer")) if run["weights"] == "trained" else None)
 
 
 def default_of(model: type[Slice], key: str) -> str:

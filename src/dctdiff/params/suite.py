@@ -12,7 +12,7 @@ from dctdiff.params.evaluate import Extractor, Reference
 from dctdiff.params.published import PublishedNumbers
 from dctdiff.params.report import Report
 from dctdiff.params.round_trip import RoundTrip
-from dctdiff.params.sample import Cell
+from dctdiff.params.sample import Cell, wrong_sampler
 from dctdiff.params.select import Selection
 from dctdiff.params.spectrum import Spectrum
 from dctdiff.params.statistics import Codec
@@ -84,6 +84,12 @@ class Suite(Slice):
         for name, cell in self.cells.items():
             if cell.checkpoint == "best" and cell.run not in self.selections:
                 yield f"cells.{name}.checkpoint is 'best', but selections has no {cell.run}; add it, or use last"
+        for section in ("cells", "selections"):
+            for name, entry in getattr(self, section).items():
+                framework = self.runs[entry.run if section == "cells" else name].framework
+                yield from (
+                    f"{section}.{name}.{problem}" for problem in wrong_sampler(framework, entry.sampler, entry.nfe)
+                )
         for name in self.selections:
             run = self.runs[name]
             if run.weights == "trained" and (run.candidate_steps or run.train_steps) >= run.train_steps:
@@ -164,8 +170,12 @@ def _wrong_numbers(suite: Suite, published: PublishedNumbers) -> Iterator[str]:
         ("statistics", "codecs"),
         ("truncations", "truncations"),
         ("upsamplings", "upsamplings"),
+        ("not_published", "runs"),
     ):
         yield from check_names(section, getattr(published, section), getattr(suite, target))
+    for name, keys in published.not_published.items():
+        for index, key in enumerate(keys):
+            yield from check_key(f"not_published.{name}.{index}", key, Run.model_fields)
     for name in [name for name in published.statistics if name in suite.codecs]:
         statistics, expected = published.statistics[name], (suite.codecs[name].block_size or 0) ** 2
         for key in ("entropy_y", "entropy_cb", "entropy_cr"):

@@ -25,8 +25,22 @@ class Run(Execution):
         description="trained: train them; published: import the file of release instead"
     )
     release: Release | None = Field(None, description="published: the file of the authors, by path or URL")
-    embed_dim: int = Field(128, ge=1, le=16_384, description="width of the U-ViT")
-    depth: int = Field(4, ge=2, le=256, multiple_of=2, description="blocks on both sides; one more is in the middle")
+    network: Literal["uvit", "dit"] = Field(
+        "uvit", description="a U-ViT, or a DiT: time and label steer its norms (adaLN-Zero)"
+    )
+    framework: Literal["continuous", "discrete"] = Field(
+        "continuous",
+        description="the diffusion: the SDE, as in the paper but for its DiT, or a chain of 1,000 steps (DDPM) whose "
+        "variances are learned; samplers of a chain are ddpm and ddim",
+    )
+    embed_dim: int = Field(128, ge=1, le=16_384, description="width of the network")
+    depth: int = Field(
+        4,
+        ge=2,
+        le=256,
+        multiple_of=2,
+        description="blocks; those of a U-ViT are on both sides, and one more is in the middle",
+    )
     num_heads: int = Field(4, ge=1, le=1024, description="attention heads; divides embed_dim")
     skip_bias_std: float = Field(
         0.0,
@@ -117,6 +131,27 @@ class Run(Execution):
     def published_networks_predict_noise(self):
         if self.weights == "published" and self.prediction != "noise":
             raise ValueError(f"prediction is {self.prediction}, but published networks predict noise; remove it")
+        return self
+
+    @model_validator(mode="after")
+    def framework_of_its_network(self):
+        if self.framework == "discrete" and (self.network != "dit" or self.prediction != "noise"):
+            raise ValueError(
+                f"framework is discrete with network {self.network} that predicts {self.prediction}, but a chain is "
+                "for network dit and prediction noise"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def keys_of_a_dit(self):
+        if self.network != "dit":
+            return self
+        if self.weights == "published":
+            raise ValueError("network is dit, but published weights are of U-ViTs; train it")
+        if self.embed_dim % 4:
+            raise ValueError(f"embed_dim is {self.embed_dim}, but that of a DiT should be divisible by 4")
+        if self.skip_bias_std:
+            raise ValueError("skip_bias_std is set, but a DiT has no skips; remove it")
         return self
 
     @model_validator(mode="after")

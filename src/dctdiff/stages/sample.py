@@ -97,7 +97,7 @@ def main(paths: Namespace, cell: Cell) -> Used | None:
         return None
     write_archive(paths.out_samples, images, record)
     write_grid(paths.out_grid, paths.out_samples)
-    return Used(choices(config.space) | {"SAMPLERS": cell.sampler})
+    return Used(choices(config.space, config.network_kind, config.framework) | {"SAMPLERS": cell.sampler})
 
 
 if __name__ == "__main__":

@@ -112,7 +112,7 @@ def main(paths: Namespace, run: Run) -> Used:
     save_model(paths.out_weights, weights, config)
     write_checkpoints(paths.out_checkpoints, {run.release.train_steps or UNKNOWN_STEP: Path(paths.out_weights)})
     write_text(paths.out_log, log_line(run, digest))
-    return Used(choices(config.space), (path,))
+    return Used(choices(config.space, run.network, run.framework), (path,))
 
 
 if __name__ == "__main__":

@@ -129,7 +129,7 @@ def trained(
         save_model(paths.out_weights, ema, config)
         write_checkpoints(paths.out_checkpoints, checkpoints)
         write_text(paths.out_log, "".join(log))
-    return Used(choices(config.space, run.optimizer))
+    return Used(choices(config.space, run.network, run.framework, run.optimizer))
 
 
 if __name__ == "__main__":
