@@ -3,7 +3,7 @@
 import pytest
 
 from dctdiff.models.config import ModelConfig
-from dctdiff.models.cost import gmacs, parameters
+from dctdiff.models.cost import forward_flops, gmacs, n_tokens, parameters
 
 S = {"embed_dim": 512, "depth": 12, "num_heads": 8, "snr_scale": 4.0}
 M = {"embed_dim": 768, "depth": 16, "num_heads": 12, "snr_scale": 4.0}
@@ -60,3 +60,23 @@ def test_multiply_accumulates_written_out():
     block = width * 3 * width + width * width + 2 * width * 4 * width
     trunk = tokens * (3 * block + 2 * width * width)
     assert gmacs(config) * 1e9 == pytest.approx(trunk + 4 * values * width + tokens * width * values)
+
+
+# Peebles and Xie 2022, tables 1 and 4, of patches of 2 on latents of 32 x 32: millions of parameters, and 1e9
+# multiply-accumulates with those of the attention. Three channels for their four make no difference here.
+DITS = {
+    "S": (384, 12, 6, 33, 6.06),
+    "B": (768, 12, 12, 130, 23.01),
+    "L": (1024, 24, 16, 458, 80.71),
+    "XL": (1152, 28, 16, 675, 118.64),
+}
+
+
+@pytest.mark.parametrize("size", DITS)
+def test_costs_of_dits_are_the_published_ones(size):
+    embed_dim, depth, num_heads, n_millions, n_gmacs = DITS[size]
+    sizes = {"embed_dim": embed_dim, "depth": depth, "num_heads": num_heads, "snr_scale": 1.0}
+    config = pixel(32, 2, **sizes, **CLASSES, network_kind="dit", framework="discrete")
+    assert parameters(config) / 1e6 == pytest.approx(n_millions, rel=0.01)
+    assert forward_flops(config) / 2e9 == pytest.approx(n_gmacs, rel=0.005)
+    assert n_tokens(config) == 256

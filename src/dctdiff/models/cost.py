@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from dctdiff.models.config import ModelConfig
+from dctdiff.networks.uvit import Attention
 
 
 @functools.cache  # plans ask for the same few networks again and again
@@ -15,14 +16,30 @@ def parameters(config: ModelConfig) -> int:
     return sum(weight.numel() for weight in _meta_network(config).parameters())
 
 
-@functools.cache
 def gmacs(config: ModelConfig) -> float:
     """Multiply-accumulates of one forward of one image in 1e9: the paper's "GFLOPs" (protocol point 40).
 
     Linear and convolution layers count; products within the attention and biases do not.
     """
+    return _counted(config)[0] / 1e9
+
+
+def n_tokens(config: ModelConfig) -> int:
+    """Tokens in the blocks: those of the image, and in a U-ViT of the time and the label."""
+    return _counted(config)[1][0]
+
+
+def forward_flops(config: ModelConfig) -> float:
+    """Floating-point operations of one forward of one image: products of linear layers and of the attention."""
+    macs, tokens = _counted(config)
+    return 2 * (macs + sum(2 * n**2 * config.embed_dim for n in tokens))
+
+
+@functools.cache
+def _counted(config: ModelConfig) -> tuple[int, list[int]]:
+    """Of one forward of one image: multiply-accumulates of layers, and the tokens of each attention."""
     network = _meta_network(config)
-    macs = 0
+    macs, tokens = 0, []
 
     def count(layer: nn.Linear | nn.Conv2d, inputs, output: torch.Tensor) -> None:
         nonlocal macs
@@ -31,22 +48,12 @@ def gmacs(config: ModelConfig) -> float:
     for layer in network.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d):
             layer.register_forward_hook(count)
+        if isinstance(layer, Attention):
+            layer.register_forward_hook(lambda layer, inputs, output: tokens.append(output.shape[1]))
     with torch.device("meta"), torch.no_grad():
         label = torch.zeros(1, dtype=torch.int64) if config.num_classes else None
         network(torch.zeros(1, *config.codec().shape), torch.zeros(1), label)
-    return macs / 1e9
-
-
-def n_tokens(config: ModelConfig) -> int:
-    """Tokens in the blocks: those of the image, the time and the label."""
-    side = config.patch_size if config.space == "pixel" else 2 * config.block_size
-    return (config.resolution // side) ** 2 + (2 if config.num_classes else 1)
-
-
-def forward_flops(config: ModelConfig) -> float:
-    """Floating-point operations of one forward of one image: products of linear layers and of the attention."""
-    attention_macs = 2 * n_tokens(config) ** 2 * config.embed_dim * (config.depth + 1)
-    return 2 * (1e9 * gmacs(config) + attention_macs)
+    return macs, tokens
 
 
 def _meta_network(config: ModelConfig) -> nn.Module:
