@@ -89,11 +89,11 @@ def test_ten_keys_are_enough_for_own_images(tmp_path):
 PIXEL_RELEASE = "codec: micro32-pixel\n        release: {file: b.pth, resolution: 32, patch_size: 8}"
 
 
-def remove_trained_run(folder: Path) -> None:
-    """The third run of the micro suite, whose network no release has, and its cell."""
+def remove_trained_runs(folder: Path) -> None:
+    """The last runs of the micro suite, whose networks no release has, and their cells."""
     text = (folder / "params.yaml").read_text()
-    run_of_rgb, cell_of_rgb = "      micro32-rgb:\n        {<<: *micro-run,", "      micro-rgb-dpm:"
-    for start in (run_of_rgb, cell_of_rgb):
+    runs = (f"      micro32-{name}:\n        {{<<: *micro-run," for name in ("rgb", "dit"))
+    for start in (*runs, "      micro-rgb-dpm:", "      micro-dit-ddpm:"):
         first = text.index(start)
         text = text[:first] + text[text.index("\n", first + len(start)) + 1 :]
     (folder / "params.yaml").write_text(text)
@@ -105,7 +105,7 @@ def test_both_engines_import_what_is_published(tmp_path):
     dct = "{file: a.pth, resolution: 32, block_size: 4, kept_coefficients: 9, eta: 240.0}"
     edit_micro(folder, "weights: trained", f"weights: published\n        release: {dct}")
     edit_micro(folder, "codec: micro32-pixel\n        snr", f"{PIXEL_RELEASE}\n        snr")
-    remove_trained_run(folder)
+    remove_trained_runs(folder)
     edit_micro(folder, "reference: {n_images: 64}", "reference: {file: stats.npz}")
     assert dag_differences(folder) == []
     snakemake = stages_of(folder, "snakemake")
@@ -127,7 +127,7 @@ def test_both_engines_fetch_released_weights(tmp_path):
         release = f"{{url: '{url}', sha256: {digest}, resolution: 32, block_size: 4, kept_coefficients: 9, eta: 240.0}}"
         edit_micro(folder, "weights: trained", f"weights: published\n        release: {release}")
         edit_micro(folder, "codec: micro32-pixel\n        snr", f"{PIXEL_RELEASE}\n        snr")
-        remove_trained_run(folder)
+        remove_trained_runs(folder)
         run(folder, "snakemake", "--cores", "1", target)
         assert server.ranges == [None]
     assert not (folder / "data/micro32").exists()
@@ -267,7 +267,7 @@ def test_the_report_is_self_contained_and_complete(finished):
     report = (finished[0] / "results/report/index.html").read_text()
     report = re.sub(r"<script.*?</script>", "", report, flags=re.DOTALL)  # the browser of test_page sees what they load
     assert not re.search(r'(src|href)="(?!data:|#)', report)
-    for name in ("micro-dct-dpm", "micro-dct-best", "micro-uvit-dpm", "micro32-dctdiff", "micro32-uvit", "best of 2"):
+    for name in ("micro-dct-dpm", "micro-dct-best", "micro-uvit-dpm", "micro-dit-ddpm", "micro32-uvit", "best of 2"):
         assert name in report
     spent = report.partition('<h2 id="spent">')[2]
     assert "<td>weights</td>" in spent and "<td>report</td>" in spent  # which was running then

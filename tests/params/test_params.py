@@ -71,6 +71,12 @@ MISTAKES = [
     ("suite.codecs.micro32-dct.kept_coefficients", 17, "kept_coefficients is 17, but should be at most 16"),
     ("suite.codecs.micro32-dct.patch_size", 4, "space dct needs block_size and kept_coefficients, and no patch_size"),
     ("suite.codecs.micro32-dct.n_images", 129, "n_images is 129, but micro32 has only 128 training images"),
+    ("suite.cells.micro-dit-ddpm.sampler", "dpm_solver", "cells.micro-dit-ddpm.sampler is dpm_solver, but framework"),
+    ("suite.cells.micro-dit-ddpm.nfe", 1001, "nfe is 1001, but framework discrete has 1000 steps"),
+    ("suite.runs.micro32-dit.network", "uvit", "framework is discrete with network uvit that predicts noise, but a"),
+    ("suite.runs.micro32-dit.prediction", "velocity", "network dit that predicts velocity, but a chain is for network"),
+    ("suite.runs.micro32-dit.embed_dim", 18, "embed_dim is 18, but that of a DiT should be divisible by 4"),
+    ("suite.runs.micro32-dit.skip_bias_std", 1.0, "skip_bias_std is set, but a DiT has no skips; remove it"),
     ("suite.cells.micro-dct-dpm.sampler", "ddim2", "sampler is 'ddim2', but should be 'dpm_solver', 'euler_ode'"),
     ("suite.cells.Upper", {}, "Upper"),
     ("suite.selections.micro32-dctdif", {}, "micro32-dctdif"),
@@ -165,6 +171,7 @@ def test_all_mistakes_are_named_at_once_with_their_lines(tmp_path):
         f"suite.runs.micro32-dctdiff.embed_dim is {at_least}",
         f"suite.runs.micro32-uvit.embed_dim is {at_least}",
         f"suite.runs.micro32-rgb.embed_dim is {at_least}",
+        f"suite.runs.micro32-dit.embed_dim is {at_least}",
         "suite.report.title is 3, but should be text",
         f"in quotes if it looks like a number {report}",
         "suite.report.dip is unknown",
@@ -176,7 +183,7 @@ def test_of_many_mistakes_the_first_twenty_are_named():
     suite = copy.deepcopy(DOCUMENT["suites"]["paper"])
     for cell in suite["cells"].values():
         cell["nfe"] = 0
-    with pytest.raises(UserError, match=r"nfe is 0.*; 99 problems in all$") as caught:
+    with pytest.raises(UserError, match=r"nfe is 0.*; 103 problems in all$") as caught:
         validated({**DOCUMENT, "suite": suite})
     assert str(caught.value).count("nfe is 0") == 20
 
@@ -293,6 +300,8 @@ PUBLISHED_MISTAKES = [
     ("distances", {"quality": []}, "micro.distances.quality: this table exists already"),
     ("distances", {"other": [{"cell": "absent"}]}, "micro.distances.other.0.cell is 'absent'"),
     ("truncations", {"absent": {}}, "micro.truncations has the key 'absent'"),
+    ("not_published", {"absent": ["lr"]}, "micro.not_published has the key 'absent'"),
+    ("not_published", {"micro32-dit": ["lrr"]}, "micro.not_published.micro32-dit.0 is 'lrr', but should be one of"),
     ("truncation", {}, "micro.truncation is unknown; did you mean truncations?"),
     ("costs", [{"run": "micro32-uvit", "quantity": "GMACs", "value": 1.0}], "needs source and confidence"),
 ]

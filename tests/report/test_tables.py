@@ -18,7 +18,8 @@ from dctdiff.report.tables.training import training_table
 
 RUN = {
     "dataset": "photos", "codec": "photos-dct", "weights": "trained", "prediction": "noise", "embed_dim": 8, "depth": 2,
-    "num_heads": 2, "snr_scale": 4.0, "lr": 0.1, "batch_size": 2, "train_steps": 100_000,
+    "num_heads": 2, "snr_scale": 4.0, "lr": 0.1, "batch_size": 2, "train_steps": 100_000, "network": "uvit",
+    "framework": "continuous",
 }  # fmt: skip
 CELL = {
     "run": "small", "reference": "photos", "checkpoint": "last", "sampler": "dpm_solver", "n_images": 50_000,
@@ -136,6 +137,19 @@ def test_evaluations_of_other_suites_are_left_out():
     evaluations = copy.deepcopy(EVALUATIONS)
     evaluations["cells"]["stranger"] = evaluation(1.0)
     assert len(quality_table(PLAN, evaluations)) == 4
+
+
+def test_what_the_paper_does_not_tell_is_called_our_reading():
+    plan = copy.deepcopy(PLAN)
+    plan["runs"]["told"] = RUN
+    plan["cells"]["b"]["run"] = "told"
+    plan["published"]["not_published"] = {"small": ["embed_dim", "lr"]}
+    assert distances_table(plan, plan["published"]["distances"]["main"], EVALUATIONS)["model"].tolist() == [
+        "small (our reading)", "told", "Other",
+    ]  # fmt: skip
+    table = training_table(plan, {})
+    assert table["width"].tolist() == ["8 (our reading)", 8] and table["lr"].tolist() == ["0.1 (our reading)", 0.1]
+    assert table["depth"].tolist() == [2, 2] and table["SNR scale"].tolist() == [4.0, 4.0]
 
 
 def test_a_published_number_is_never_copied_into_reproduced():

@@ -83,6 +83,9 @@ class PublishedNumbers(Slice):
     statistics: dict[Name, PublishedStatistics] = Field({}, description="key of suite.codecs: eta and entropies")
     truncations: dict[Name, Published] = Field({}, description="key of suite.truncations: m*")
     upsamplings: dict[Name, PublishedUpsampling] = Field({}, description="key of suite.upsamplings: distances")
+    not_published: dict[Name, list[Name]] = Field(
+        {}, description="key of suite.runs: those of its keys whose values are our reading, since none is published"
+    )
 
 
 FILE = Path("data/published.yaml")

@@ -7,6 +7,7 @@ from dctdiff.report.tables.fields import (
     NOT_KNOWN,
     NOT_RUN,
     Evaluations,
+    as_read,
     checkpoint_name,
     delta,
     metric_with_n,
@@ -31,7 +32,7 @@ def cell_distance(plan: dict, row: dict, evaluations: Evaluations) -> dict:
     metric = metric_with_n(evaluation["protocol"]["metric"], evaluation["n_images"]) if evaluation else None
     return {
         "dataset": cell["reference"],
-        "model": cell["run"],
+        "model": as_read(plan, cell["run"], cell["run"]),
         "sampler": cell["sampler"],
         "NFE": cell["nfe"],
         "SNR scale": run["snr_scale"],

@@ -6,6 +6,12 @@ NONE = "n/a"
 Evaluations = dict[str, dict[str, dict]]  # kind ("cells", "heldout", ...) -> name -> JSON
 
 
+def as_read(plan: dict, run_name: str, value, *keys: str):
+    """``value``, which ``keys`` of a run decide (or all of them), marked if the paper does not tell one (point 54)."""
+    untold = (plan.get("published") or {}).get("not_published", {}).get(run_name, [])
+    return f"{value} (our reading)" if value != NOT_RUN and set(keys or untold) & set(untold) else value
+
+
 def number(value: float | None, pattern: str, missing: str = NONE) -> str:
     return missing if value is None else pattern.format(value)
 

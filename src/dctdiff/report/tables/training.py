@@ -4,7 +4,7 @@ import pandas as pd
 
 from dctdiff.models.config import config_of
 from dctdiff.models.cost import gmacs, parameters
-from dctdiff.report.tables.fields import NOT_RUN, number
+from dctdiff.report.tables.fields import NOT_RUN, as_read, number
 
 GMACS_NOTE = "GMACs: linear and convolution layers, per image and network evaluation."
 
@@ -15,20 +15,23 @@ def training_table(plan: dict, logs: dict[str, list[dict]]) -> pd.DataFrame:
     for name, run in plan["runs"].items():
         config = config_of(plan, name)
         last = logs[name][-1] if name in logs else None
+        lr = run["lr"] if run.get("lr_end_step") is None else f"{run['lr']}, falling to 0"
         rows.append(
             {
                 "run": name,
                 "codec": run["codec"],
                 "weights": run["weights"],
-                "width": run["embed_dim"],
-                "depth": run["depth"],
+                "network": run["network"],
+                "width": as_read(plan, name, run["embed_dim"], "embed_dim"),
+                "depth": as_read(plan, name, run["depth"], "depth"),
                 "parameters (M)": f"{parameters(config) / 1e6:.2f}",
                 "GMACs": f"{gmacs(config):.3f}",
+                "diffusion": as_read(plan, name, run["framework"], "framework"),
                 "predicts": run["prediction"],
-                "SNR scale": run["snr_scale"],
-                "lr": run["lr"] if run.get("lr_end_step") is None else f"{run['lr']}, falling to 0",
-                "batch": run["batch_size"],
-                "steps": trained_steps(last),
+                "SNR scale": as_read(plan, name, run["snr_scale"], "snr_scale"),
+                "lr": as_read(plan, name, lr, "lr"),
+                "batch": as_read(plan, name, run["batch_size"], "batch_size"),
+                "steps": as_read(plan, name, trained_steps(last), "train_steps"),
                 "images seen": logged(last, "images", "{}"),
                 "last loss": logged(last, "loss", "{:.4f}"),
             }
