@@ -11,6 +11,7 @@ import torch
 from dctdiff.pipeline.errors import UserError
 from dctdiff.spaces.codec import Codec
 from dctdiff.spaces.dct import SAMPLE_BOUND, DCTCodec
+from dctdiff.spaces.latent import LatentCodec
 from dctdiff.spaces.pixel import PixelCodec
 
 LARGEST_PIXEL = 128  # of a centred channel
@@ -61,12 +62,12 @@ def decode(values: np.ndarray, codec: Codec) -> np.ndarray:
 
 
 def clipped_share(values: np.ndarray, codec: Codec) -> float:
-    """Share of ``values``, ``(N, *codec.shape)`` float32, that ``decode`` clips: 0 to 1; 0 for pixels.
+    """Share of ``values``, ``(N, *codec.shape)`` float32, that ``decode`` clips: 0 to 1; 0 for pixels and latents.
 
     A ``UserError`` for another dtype or shape.
     """
     checked(values, np.float32, codec.shape, "values")
-    if isinstance(codec, PixelCodec) or not values.size:
+    if isinstance(codec, PixelCodec | LatentCodec) or not values.size:
         return 0.0
     return float((np.abs(values) > SAMPLE_BOUND).mean())
 

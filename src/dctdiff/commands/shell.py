@@ -147,6 +147,9 @@ def in_words(class_counts: list[int] | None) -> str:
 def space_in_words(config: dict) -> str:
     if config["space"] == "pixel":
         return f"pixel, patches of {config['patch_size']} x {config['patch_size']}"
+    if config["space"] == "latent":
+        made_by = config["autoencoder"]["sha256"] or "random weights"
+        return f"latent, patches of {config['patch_size']} x {config['patch_size']}, by the autoencoder {made_by[:16]}"
     side, n = config["block_size"], config["block_size"] ** 2
     dropped = f"m = {n - config['kept_coefficients']} of {n} coefficients dropped"
     return f"{config['space']}, blocks of {side} x {side}, {dropped}, eta {config['eta']:g}"

@@ -4,6 +4,7 @@ What already lies there under its name is used as it is, without asking the netw
 """
 
 import contextlib
+import fcntl
 import http.client
 import io
 import os
@@ -19,9 +20,11 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import Request, urlopen
 
 from dctdiff.pipeline.errors import UserError
+from dctdiff.pipeline.lock import opened
 from dctdiff.pipeline.progress import progress
 
 FOLDER = Path("data/sources")
+WEIGHTS = FOLDER / "weights"  # of networks that others trained
 CHUNK = 2**20  # bytes
 MB = 10**6
 TRIES = 5  # of one transfer; each goes on where the last one stopped
@@ -78,6 +81,15 @@ def obtain(remote: Remote, check: Callable[[Path, str, str], None]) -> Path:
     if arrived.parent != remote.folder:
         shutil.rmtree(arrived.parent)
     return target
+
+
+def obtain_weights(url: str, check: Callable[[Path, str, str], None]) -> Path:
+    """As ``obtain``, of weights, one at a time: two jobs may name one file, and both would append to its part."""
+    WEIGHTS.mkdir(parents=True, exist_ok=True)
+    with opened(WEIGHTS / ".lock") as lock:
+        with contextlib.suppress(OSError):  # of a file system without locks; the digest is checked all the same
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        return obtain(Remote("http", url, folder=WEIGHTS), check)
 
 
 def _http(remote: Remote) -> Path:

@@ -1,6 +1,7 @@
 """The config of a model: a network with its space and schedule, without the weights."""
 
 import dataclasses
+import functools
 import json
 from types import SimpleNamespace
 
@@ -12,14 +13,25 @@ from dctdiff.networks.uvit import DCTUViT, PixelUViT, UViT
 from dctdiff.spaces.codec import Codec
 from dctdiff.spaces.dct import DCTCodec
 from dctdiff.spaces.dct_full import FullDCTCodec, dct_444, dct_rgb
+from dctdiff.spaces.latent import LatentCodec
 from dctdiff.spaces.pixel import PixelCodec
+
+
+@dataclasses.dataclass(frozen=True)
+class Autoencoder:
+    """Which autoencoder a latent space has: that of a file, or of a seed one of random weights."""
+
+    sha256: str | None = None
+    file: str | None = None  # where it lies
+    url: str | None = None  # or whence it is fetched
+    seed: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
     """Everything that defines the map from noise to images, apart from the weights."""
 
-    space: str  # "dct", "dct_444", "dct_rgb" or "pixel"
+    space: str  # "dct", "dct_444", "dct_rgb", "pixel" or "latent"
     resolution: int
     embed_dim: int
     depth: int
@@ -28,7 +40,8 @@ class ModelConfig:
     block_size: int | None = None  # DCT
     kept_coefficients: int | None = None  # DCT
     eta: float | None = None  # DCT
-    patch_size: int | None = None  # pixel
+    patch_size: int | None = None  # pixel, latent: values on a side
+    autoencoder: Autoencoder | None = None  # latent
     prediction: str = "noise"  # or "velocity": what the network gives
     class_counts: tuple[int, ...] | None = None  # training images of each label; None: unconditional
     network_kind: str = "uvit"  # or "dit"
@@ -55,10 +68,12 @@ class ModelConfig:
 
     @classmethod
     def from_json(cls, text: str) -> "ModelConfig":
-        config = cls(**json.loads(text))
-        if config.class_counts is None:
-            return config
-        return dataclasses.replace(config, class_counts=tuple(config.class_counts))  # JSON has lists only
+        config = json.loads(text)
+        if config.get("class_counts") is not None:
+            config["class_counts"] = tuple(config["class_counts"])  # JSON has lists only
+        if config.get("autoencoder") is not None:
+            config["autoencoder"] = Autoencoder(**config["autoencoder"])
+        return cls(**config)
 
 
 def dct_codec(config: ModelConfig) -> DCTCodec:
@@ -75,6 +90,12 @@ def dct_rgb_codec(config: ModelConfig) -> FullDCTCodec:
 
 def pixel_codec(config: ModelConfig) -> PixelCodec:
     return PixelCodec(config.resolution)
+
+
+def latent_codec(config: ModelConfig) -> LatentCodec:
+    from dctdiff.models.autoencoder import loaded  # here: only latents need it
+
+    return LatentCodec(config.resolution, functools.partial(loaded, config.autoencoder))
 
 
 def dct_uvit(config: ModelConfig, shape: tuple[int, ...]) -> DCTUViT:
@@ -104,21 +125,23 @@ def discrete(config: ModelConfig) -> Discrete:
 
 
 # A model depends on its own entries only: code of another space, network or framework is none of its.
-CODECS = {"dct": dct_codec, "dct_444": dct_444_codec, "dct_rgb": dct_rgb_codec, "pixel": pixel_codec}
-UVITS = {"dct": dct_uvit, "dct_444": dct_uvit, "dct_rgb": dct_uvit, "pixel": pixel_uvit}
-DITS = {"dct": dct_dit, "dct_444": dct_dit, "dct_rgb": dct_dit, "pixel": pixel_dit}
+CODECS = {
+    "dct": dct_codec,
+    "dct_444": dct_444_codec,
+    "dct_rgb": dct_rgb_codec,
+    "pixel": pixel_codec,
+    "latent": latent_codec,
+}
+UVITS = {"dct": dct_uvit, "dct_444": dct_uvit, "dct_rgb": dct_uvit, "pixel": pixel_uvit, "latent": pixel_uvit}
+DITS = {"dct": dct_dit, "dct_444": dct_dit, "dct_rgb": dct_dit, "pixel": pixel_dit, "latent": pixel_dit}
 NETWORKS = {"uvit": UVITS, "dit": DITS}
 FRAMEWORKS = {"continuous": continuous, "discrete": discrete}
 
 
 def model_config(run, statistics: dict, class_counts: tuple[int, ...] | None = None) -> ModelConfig:
     """The model of ``run`` (its embed_dim, depth, num_heads and snr_scale) on the codec of ``statistics``."""
-    codec_keys = ("space", "resolution", "block_size", "kept_coefficients", "patch_size")
-    codec = {key: statistics[key] for key in codec_keys if key in statistics}
-    if codec["space"] != "pixel":
-        codec["eta"] = statistics.get("eta")
     return ModelConfig(
-        **codec,
+        **codec_values(statistics),
         embed_dim=run.embed_dim,
         depth=run.depth,
         num_heads=run.num_heads,
@@ -128,6 +151,17 @@ def model_config(run, statistics: dict, class_counts: tuple[int, ...] | None = N
         network_kind=run.network,
         framework=run.framework,
     )
+
+
+def codec_values(statistics: dict) -> dict:
+    """What a ``ModelConfig`` has of its codec, from the codec's params and what was measured with it."""
+    keys = ("space", "resolution", "block_size", "kept_coefficients", "patch_size")
+    values = {key: statistics[key] for key in keys if key in statistics}
+    if values["space"] == "latent":
+        values["autoencoder"] = Autoencoder(**statistics["autoencoder"])
+    elif values["space"] != "pixel":
+        values["eta"] = statistics.get("eta")
+    return values
 
 
 def config_of(plan: dict, run_name: str) -> ModelConfig:

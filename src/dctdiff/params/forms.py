@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from dctdiff.params.statistics import PATCHES
 from dctdiff.pipeline.slice import Count, Form
 
 # Space -> its channels, and how many blocks of each a token has.
@@ -16,22 +17,26 @@ CHANNELS = {
     "dct_444": {"y": 4, "cb": 4, "cr": 4},
     "dct_rgb": {"r": 4, "g": 4, "b": 4},
     "pixel": {"r": 1, "g": 1, "b": 1},
+    "latent": {"z1": 1, "z2": 1, "z3": 1, "z4": 1},
 }
 
 
 class MeasuredCodec(Form):
     """A codec as the stage statistics has measured it."""
 
-    space: Literal["dct", "dct_444", "dct_rgb", "pixel"]
+    space: Literal["dct", "dct_444", "dct_rgb", "pixel", "latent"]
     resolution: Count
     block_size: Count | None = None
     kept_coefficients: Count | None = None
     eta: float | None = None
+    autoencoder: dict | None = None
 
     @model_validator(mode="after")
     def has_its_sizes(self):
-        if self.space != "pixel" and None in (self.block_size, self.kept_coefficients, self.eta):
+        if self.space not in PATCHES and None in (self.block_size, self.kept_coefficients, self.eta):
             raise ValueError("block_size, kept_coefficients or eta is missing")
+        if self.space == "latent" and self.autoencoder is None:
+            raise ValueError("autoencoder is missing")
         return self
 
 
@@ -60,7 +65,7 @@ class Weighing(MeasuredCodec):
 
     @property
     def n_coefficients(self) -> int:
-        return 1 if self.space == "pixel" else self.block_size**2
+        return 1 if self.space in PATCHES else self.block_size**2
 
 
 class Statistics(Weighing):

@@ -5,7 +5,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from dctdiff.params.autoencoder import Autoencoder
 from dctdiff.params.download import ADDRESS
+from dctdiff.params.statistics import PATCHES
 from dctdiff.pipeline.slice import Count, Digest, Pixels, Slice, Text
 
 
@@ -24,7 +26,8 @@ class Release(Slice):
         None, ge=1, le=256, description="dct: coefficients kept of each block, in zigzag order"
     )
     eta: float = Field(None, gt=0, le=10**6, description="dct: the published scale of the coefficients")
-    patch_size: Pixels = Field(None, description="pixel: side of a patch in pixels")
+    patch_size: Pixels = Field(None, description="pixel: side of a patch in pixels; latent: in latents")
+    autoencoder: Autoencoder | None = Field(None, description="latent: what makes images of its latents")
 
     @model_validator(mode="after")
     def lies_here_or_is_fetched(self):
@@ -42,24 +45,28 @@ class Release(Slice):
     def keys_of_the_space(self):
         dct = [self.block_size, self.kept_coefficients, self.eta]
         if self.patch_size is None and None in dct:
-            raise ValueError("give block_size, kept_coefficients and eta (DCT), or patch_size (pixels)")
+            raise ValueError("give block_size, kept_coefficients and eta (DCT), or patch_size (pixels, latents)")
         if self.patch_size is not None and dct != [None, None, None]:
             raise ValueError("patch_size (pixels) does not go with block_size, kept_coefficients or eta (DCT)")
+        if self.autoencoder is not None and self.patch_size is None:
+            raise ValueError("autoencoder (latents) needs patch_size")
         if self.space == "dct" and self.kept_coefficients > self.block_size**2:
             raise ValueError(
                 f"kept_coefficients is {self.kept_coefficients}, but should be at most "
                 f"{self.block_size**2}, block_size squared"
             )
         if self.resolution % self.token_side:
-            side = "patch_size" if self.space == "pixel" else "2 * block_size"
+            side = {"pixel": "patch_size", "latent": "8 * patch_size"}.get(self.space, "2 * block_size")
             raise ValueError(f"the resolution {self.resolution} is not divisible by {side} = {self.token_side}")
         return self
 
     @property
-    def space(self) -> Literal["dct", "pixel"]:
+    def space(self) -> Literal["dct", "pixel", "latent"]:
+        if self.autoencoder is not None:
+            return "latent"
         return "dct" if self.patch_size is None else "pixel"
 
     @property
     def token_side(self) -> int:
         """Pixels that a token covers in each direction."""
-        return self.patch_size if self.space == "pixel" else 2 * self.block_size
+        return PATCHES[self.space] * self.patch_size if self.space in PATCHES else 2 * self.block_size

@@ -4,20 +4,22 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from dctdiff.params.autoencoder import Autoencoder
 from dctdiff.pipeline.slice import Images, Name, Pixels, Slice
 
 SMALLEST_BLOCK = 2
+PATCHES = {"pixel": 1, "latent": 8}  # spaces without blocks -> pixels on a side of a value
 
 
 class Codec(Slice):
     dataset: Name = Field(description="key of suite.datasets")
-    space: Literal["dct", "dct_444", "dct_rgb", "pixel"] = Field(
+    space: Literal["dct", "dct_444", "dct_rgb", "pixel", "latent"] = Field(
         "dct",
         description="what the network sees: DCT blocks of YCbCr with halved chroma, as in the paper, or with chroma in "
-        "full, or of RGB; or pixels",
+        "full, or of RGB; or pixels; or latents, which an autoencoder makes of them",
     )
     block_size: int = Field(
-        default_factory=lambda known: None if known.get("space") == "pixel" else SMALLEST_BLOCK,
+        default_factory=lambda known: None if known.get("space") in PATCHES else SMALLEST_BLOCK,
         ge=2,
         le=16,
         description="DCT: side B of a DCT block, 2 without this key; a token covers 2B x 2B pixels",
@@ -28,15 +30,20 @@ class Codec(Slice):
         le=256,
         description="DCT: coefficients kept of each block, in zigzag order (B*B - m*); all without this key",
     )
-    patch_size: Pixels = Field(None, description="pixel: side of a patch in pixels")
+    patch_size: Pixels = Field(
+        None, description="pixel: side of a patch in pixels; latent: in latents, of 8 x 8 pixels"
+    )
+    autoencoder: Autoencoder | None = Field(None, description="latent: what makes latents of pixels, and back")
     tau: float = Field(98.25, gt=50, le=100, description="percentile that bounds the coefficients")
     n_images: Images = Field(None, description="training images counted, evenly spaced by name; all without this key")
 
     @model_validator(mode="after")
     def keys_of_the_space(self):
-        if self.space == "pixel":
+        if (self.autoencoder is not None) != (self.space == "latent"):
+            raise ValueError(f"autoencoder belongs to space latent, which needs it, but space is {self.space}")
+        if self.space in PATCHES:
             if self.patch_size is None or self.block_size or self.kept_coefficients:
-                raise ValueError("space pixel needs patch_size, and no block_size or kept_coefficients")
+                raise ValueError(f"space {self.space} needs patch_size, and no block_size or kept_coefficients")
             return self
         if self.block_size is None or self.kept_coefficients is None or self.patch_size:
             raise ValueError(f"space {self.space} needs block_size and kept_coefficients, and no patch_size")
@@ -50,4 +57,4 @@ class Codec(Slice):
     @property
     def token_side(self) -> int:
         """Pixels that a token covers in each direction."""
-        return self.patch_size if self.space == "pixel" else 2 * self.block_size
+        return PATCHES[self.space] * self.patch_size if self.space in PATCHES else 2 * self.block_size

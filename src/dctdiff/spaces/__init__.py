@@ -1,1 +1,1 @@
-"""What a network sees of an image: DCT tokens or pixels, and the way back."""
+"""What a network sees of an image: DCT tokens, pixels or latents, and the way back."""
