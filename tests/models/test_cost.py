@@ -2,8 +2,10 @@
 
 import pytest
 
-from dctdiff.models.config import ModelConfig
-from dctdiff.models.cost import forward_flops, gmacs, n_tokens, parameters
+from dctdiff.models.config import Autoencoder, ModelConfig
+from dctdiff.models.cost import decoder_gmacs, encoder_gmacs, forward_flops, gmacs, n_tokens, parameters
+from dctdiff.models.forecast import DECODER_GMACS, ENCODER_GMACS
+from dctdiff.report.tables.costs import OTHER_GMACS, other_gmacs
 
 S = {"embed_dim": 512, "depth": 12, "num_heads": 8, "snr_scale": 4.0}
 M = {"embed_dim": 768, "depth": 16, "num_heads": 12, "snr_scale": 4.0}
@@ -20,6 +22,11 @@ def dct(resolution, block_size, kept_coefficients, **sizes):
 
 def pixel(resolution, patch_size, **sizes):
     return ModelConfig(space="pixel", resolution=resolution, patch_size=patch_size, **sizes)
+
+
+def latent(resolution, patch_size, **sizes):
+    which = Autoencoder(sha256="0" * 64, file="nowhere.pth")
+    return ModelConfig(space="latent", resolution=resolution, patch_size=patch_size, autoencoder=which, **sizes)
 
 
 # Parameters, and 1e9 multiply-accumulates to three decimals, as derived from the published configs.
@@ -44,6 +51,8 @@ PUBLISHED = {
     "imagenet64 U-ViT M": (pixel(64, 4, **M, **CLASSES), 130_940_292, 33.498),
     "ffhq128 U-ViT M-deep": (pixel(128, 8, **M18), 145_744_404, 37.367),
     "ffhq256 U-ViT M": (pixel(256, 8, **M), 130_982_676, 133.313),
+    "ffhq256 latent U-ViT M": (latent(256, 2, **M), 130_122_404, 33.355),
+    "ffhq512 and afhq512 latent U-ViT M": (latent(512, 4, **M), 130_196_180, 33.374),
 }
 
 
@@ -80,3 +89,25 @@ def test_costs_of_dits_are_the_published_ones(size):
     assert parameters(config) / 1e6 == pytest.approx(n_millions, rel=0.01)
     assert forward_flops(config) / 2e9 == pytest.approx(n_gmacs, rel=0.005)
     assert n_tokens(config) == 256
+
+
+def test_the_published_cost_of_latents_is_one_forward_with_the_encoder():
+    """575 GMACs beside 133 of the DCT: a quarter. Of nothing else is it one."""
+    dct_m, latent_m = dct(512, 8, 18, **M), latent(512, 4, **M)
+    assert encoder_gmacs(latent_m) == pytest.approx(541.149, abs=5e-4)
+    assert decoder_gmacs(latent_m) == pytest.approx(1240.080, abs=5e-4)
+    assert encoder_gmacs(dct_m) == decoder_gmacs(dct_m) == 0
+    found = {space: {key: float(value) for key, value in other_gmacs(config).items()}
+             for space, config in (("dct", dct_m), ("latent", latent_m))}  # fmt: skip
+    assert list(found["latent"].values()) == pytest.approx([574.524, 33.374, 641.272, 4577.5], abs=0.05)
+    assert list(found["dct"].values()) == pytest.approx([133.175, 133.175, 399.524, 13317.5], abs=0.05)
+    assert round(found["latent"]["forward, encoder each step"]) == 575
+    ratios = [found["dct"][key] / found["latent"][key] for key in OTHER_GMACS]
+    assert ratios == pytest.approx([0.232, 3.990, 0.623, 2.909], abs=1e-3)
+
+
+def test_the_forecast_counts_the_autoencoder_as_it_is():
+    for resolution in (256, 512):
+        config = latent(resolution, 4, **M)
+        assert ENCODER_GMACS * resolution**2 == pytest.approx(encoder_gmacs(config), rel=1e-3)
+        assert DECODER_GMACS * resolution**2 == pytest.approx(decoder_gmacs(config), rel=1e-3)

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -21,24 +22,51 @@ def gmacs(config: ModelConfig) -> float:
 
     Linear and convolution layers count; products within the attention and biases do not.
     """
-    return _counted(config)[0] / 1e9
+    return _of_a_forward(config)[0] / 1e9
+
+
+@functools.cache
+def encoder_gmacs(config: ModelConfig) -> float:
+    """The same of what makes latents of one image; 0 in other spaces, whose maps are not of layers."""
+    if config.space != "latent":
+        return 0.0
+    network = _meta_autoencoder(config)
+    return _counted(network, lambda: network.encode(torch.zeros(1, 3, config.resolution, config.resolution)))[0] / 1e9
+
+
+@functools.cache
+def decoder_gmacs(config: ModelConfig) -> float:
+    """The same of what makes one image of latents."""
+    if config.space != "latent":
+        return 0.0
+    network = _meta_autoencoder(config)
+    return _counted(network, lambda: network.decode(torch.zeros(1, *config.codec().shape)))[0] / 1e9
 
 
 def n_tokens(config: ModelConfig) -> int:
     """Tokens in the blocks: those of the image, and in a U-ViT of the time and the label."""
-    return _counted(config)[1][0]
+    return _of_a_forward(config)[1][0]
 
 
 def forward_flops(config: ModelConfig) -> float:
     """Floating-point operations of one forward of one image: products of linear layers and of the attention."""
-    macs, tokens = _counted(config)
+    macs, tokens = _of_a_forward(config)
     return 2 * (macs + sum(2 * n**2 * config.embed_dim for n in tokens))
 
 
 @functools.cache
-def _counted(config: ModelConfig) -> tuple[int, list[int]]:
-    """Of one forward of one image: multiply-accumulates of layers, and the tokens of each attention."""
+def _of_a_forward(config: ModelConfig) -> tuple[int, list[int]]:
     network = _meta_network(config)
+
+    def call() -> None:
+        label = torch.zeros(1, dtype=torch.int64) if config.num_classes else None
+        network(torch.zeros(1, *config.codec().shape), torch.zeros(1), label)
+
+    return _counted(network, call)
+
+
+def _counted(network: nn.Module, call: Callable[[], object]) -> tuple[int, list[int]]:
+    """Of ``call``: multiply-accumulates of the layers of ``network``, and the tokens of each of its attentions."""
     macs, tokens = 0, []
 
     def count(layer: nn.Linear | nn.Conv2d, inputs, output: torch.Tensor) -> None:
@@ -51,8 +79,7 @@ def _counted(config: ModelConfig) -> tuple[int, list[int]]:
         if isinstance(layer, Attention):
             layer.register_forward_hook(lambda layer, inputs, output: tokens.append(output.shape[1]))
     with torch.device("meta"), torch.no_grad():
-        label = torch.zeros(1, dtype=torch.int64) if config.num_classes else None
-        network(torch.zeros(1, *config.codec().shape), torch.zeros(1), label)
+        call()
     return macs, tokens
 
 
@@ -60,3 +87,10 @@ def _meta_network(config: ModelConfig) -> nn.Module:
     """The network with shapes and no values."""
     with torch.device("meta"):
         return config.network()
+
+
+def _meta_autoencoder(config: ModelConfig) -> nn.Module:
+    from dctdiff.models.autoencoder import RANDOM_WIDTH, WIDTH, built  # here: only latents need it
+
+    with torch.device("meta"):
+        return built(WIDTH if config.autoencoder.seed is None else RANDOM_WIDTH)

@@ -9,6 +9,9 @@ from dctdiff.models.cost import forward_flops, parameters
 
 # Multiply-accumulates of one image: Inception at 299 pixels, EfficientNet-Lite0 at 224 (their papers).
 INCEPTION_GMACS, EFFICIENTNET_LITE0_GMACS = 5.7, 0.41
+# Of the autoencoder of latents, for each pixel: models/cost.py counts them.
+ENCODER_GMACS, DECODER_GMACS = 541.15 / 512**2, 1240.08 / 512**2
+IMAGE_AND_MIRROR_IMAGE = 2
 BACKWARD = 3  # operations of a training step per operation of its forward
 # Of the rate of a large matrix product that training and sampling reached: on an H100 docs/bench, on a CPU the demo.
 REACHED = {"cuda": 0.45, "cpu": 0.35}
@@ -26,21 +29,30 @@ def network_flops(plan: dict, extractor: dict) -> dict[tuple[str, str], float]:
     """
     features = 2e9 * _extractor_gmacs(extractor)
     forward = {name: forward_flops(config_of(plan, name)) for name in plan["runs"]}
+    latents = {name: _latent_pixels(plan, codec) for name, codec in plan["codecs"].items()}
+    encoding = {name: 2e9 * ENCODER_GMACS * pixels for name, pixels in latents.items()}
+    decoding = {name: 2e9 * DECODER_GMACS * pixels for name, pixels in latents.items()}
     found: dict[tuple[str, str], float] = {}
     for name, dataset in plan["datasets"].items():
         found["reference", name] = features * n_reference(dataset)
         found["evaluate_heldout", name] = features * n_heldout(dataset)
     for name, run in plan["runs"].items():
         if run["weights"] == "trained":
-            found["weights", name] = BACKWARD * forward[name] * run["batch_size"] * run["train_steps"]
+            encoder = encoding[run["codec"]] if run.get("encode_each_step") else 0.0
+            found["weights", name] = (BACKWARD * forward[name] + encoder) * run["batch_size"] * run["train_steps"]
     for name, selection in plan["selections"].items():
-        image = selection["nfe"] * forward[name] + features
+        image = selection["nfe"] * forward[name] + decoding[plan["runs"][name]["codec"]] + features
         found["select", name] = n_candidates(plan["runs"][name]) * selection["n_images"] * image
     for name, cell in plan["cells"].items():
-        found["sample", name] = cell["n_images"] * cell["nfe"] * forward[cell["run"]]
+        image = cell["nfe"] * forward[cell["run"]] + decoding[plan["runs"][cell["run"]]["codec"]]
+        found["sample", name] = cell["n_images"] * image
         found["evaluate", name] = cell["n_images"] * features
     for name, codec in plan["codecs"].items():
-        found["evaluate_round_trip", name] = features * n_heldout(plan["datasets"][codec["dataset"]])
+        dataset = plan["datasets"][codec["dataset"]]
+        found["evaluate_round_trip", name] = features * n_heldout(dataset)
+        if codec["space"] == "latent":
+            found["latents", name] = IMAGE_AND_MIRROR_IMAGE * n_train(dataset) * encoding[name]
+            found["round_trip", name] = n_heldout(dataset) * (encoding[name] + decoding[name])
     for name, truncation in plan["truncations"].items():
         found["truncation", name] = (1 + len(truncation["kept_coefficients"])) * truncation["n_images"] * features
     for name, upsampling in plan["upsamplings"].items():
@@ -55,6 +67,9 @@ def disk_bytes(plan: dict) -> dict[tuple[str, str], float]:
     for name, dataset in plan["datasets"].items():
         found["crop", name] = n_train(dataset) * pixels[name] * JPEG_BYTES_PER_PIXEL
         found["pack", name] = n_train(dataset) * pixels[name] * 3
+    for name, codec in plan["codecs"].items():
+        if codec["space"] == "latent":  # sixteen floats for 64 pixels: a byte for each
+            found["latents", name] = n_train(plan["datasets"][codec["dataset"]]) * pixels[codec["dataset"]]
     for name, run in plan["runs"].items():
         weights = FLOAT_BYTES * parameters(config_of(plan, name))
         states = COPIES * run["kept_states"] if run["weights"] == "trained" else 0
@@ -62,6 +77,11 @@ def disk_bytes(plan: dict) -> dict[tuple[str, str], float]:
     for name, cell in plan["cells"].items():
         found["sample", name] = cell["n_images"] * pixels[cell["reference"]] * JPEG_BYTES_PER_PIXEL
     return found
+
+
+def _latent_pixels(plan: dict, codec: dict) -> int:
+    """Pixels of an image that a codec hands to an autoencoder: none if it has none."""
+    return plan["datasets"][codec["dataset"]]["crop"]["resolution"] ** 2 if codec["space"] == "latent" else 0
 
 
 def n_train(dataset: dict) -> int:

@@ -12,8 +12,8 @@ from dctdiff.models.forecast import COPIES, FLOAT_BYTES, H100_FLOP_S, REACHED, d
 from dctdiff.params.machine import Machine
 from dctdiff.params.resources import Needs
 
-ON_GPU = {"reference", "select", "sample", "evaluate_heldout", "evaluate_round_trip", "evaluate", "truncation",
-          "upsampling"}  # fmt: skip
+ON_GPU = {"latents", "reference", "select", "sample", "evaluate_heldout", "evaluate_round_trip", "evaluate",
+          "truncation", "upsampling"}  # fmt: skip
 MARGIN = 2  # on a forecast of minutes, which is rough
 START_MINUTES = 15  # imports from a slow file system, compilation, a first look at the inputs
 PIXELS_PER_SECOND = 4e6  # of one core that reads, crops or writes JPEG
@@ -28,7 +28,7 @@ def needs_of(plan: dict, extractor: dict, machine: Machine) -> dict[tuple[str, s
     for job in flops.keys() | pixels.keys():
         stage, name = job
         processes = _processes(plan, machine, stage, name)
-        on_gpu = machine.gpus_per_node > 0 and (stage in ON_GPU or _is_training(plan, stage, name))
+        on_gpu = machine.gpus_per_node > 0 and _on_gpu(plan, stage, name)
         nodes = machine.nodes_for(processes)
         speed = machine.speed * processes * H100_FLOP_S * REACHED["cuda"]
         seconds = flops.get(job, 0.0) / speed
@@ -56,6 +56,11 @@ def _processes(plan: dict, machine: Machine, stage: str, name: str) -> int:
     return machine.processes_per_cell if stage == "reference" else 1
 
 
+def _on_gpu(plan: dict, stage: str, name: str) -> bool:
+    through_autoencoder = stage == "round_trip" and plan["codecs"][name]["space"] == "latent"
+    return stage in ON_GPU or through_autoencoder or _is_training(plan, stage, name)
+
+
 def _is_training(plan: dict, stage: str, name: str) -> bool:
     return stage == "weights" and plan["runs"][name]["weights"] == "trained"
 
@@ -69,6 +74,8 @@ def _pixels(plan: dict) -> dict[tuple[str, str], float]:
         found |= {(stage, name): all_images[name] for stage in ("crop", "pack", "reference", "evaluate_heldout")}
     for name, codec in plan["codecs"].items():
         found["statistics", name] = found["round_trip", name] = all_images[codec["dataset"]]
+        if codec["space"] == "latent":
+            found["latents", name] = all_images[codec["dataset"]]
     for name, spectrum in plan["spectra"].items():
         found["spectrum", name] = all_images[spectrum["dataset"]]
     for name, run in plan["runs"].items():

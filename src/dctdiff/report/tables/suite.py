@@ -6,7 +6,7 @@ stands under "reproduced" only if this pipeline computed it; no field is blank."
 
 from dctdiff.report.tables.analysis import truncation_table, upsampling_table, why_none
 from dctdiff.report.tables.checkpoints import checkpoints_table
-from dctdiff.report.tables.costs import costs_table
+from dctdiff.report.tables.costs import COSTS_NOTE, costs_table
 from dctdiff.report.tables.distances import distances_table
 from dctdiff.report.tables.fields import Evaluations
 from dctdiff.report.tables.quality import protocol_note, quality_table
@@ -41,10 +41,7 @@ def build_tables(plan: dict, evaluations: Evaluations, statistics: dict, logs: d
             "Distance of samples of each kept checkpoint to the reference; the best has the lowest.",
         )
     if published.get("costs"):
-        tables["costs"] = (
-            costs_table(plan, evaluations),
-            "Training cost. GMACs: linear and convolution layers, per image.",
-        )
+        tables["costs"] = (costs_table(plan, evaluations), COSTS_NOTE)
     if plan["truncations"]:
         tables["truncation"] = (
             truncation_table(plan, evaluations),
