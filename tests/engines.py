@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from dctdiff.params.jobs import has_latents, latents_file
 from dctdiff.pipeline.command import parse_command
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -199,21 +200,33 @@ def differences(snakemake: dict[str, Stage], dvc: dict[str, Stage], params: dict
 
 
 def unconditional(name: str, suite: dict) -> list[str]:
-    """What only DVC, which has no conditions, waits for when a number is imported."""
+    """What only DVC, which has no conditions, waits for: where a number is imported, or of what is packed."""
     stage, _, key = name.partition("@")
     if stage == "reference" and "file" in suite["datasets"][key]["reference"]:
         return [f"data/{key}/train.zip"]
     if stage == "weights" and suite["runs"][key]["weights"] == "published":
         run = suite["runs"][key]
         images = [] if run.get("num_classes") else [f"data/{run['dataset']}/train.zip"]
-        return [*images, f"data/{run['dataset']}/train.npy", f"results/statistics/codecs/{run['codec']}.json"]
+        packed = [f"data/{run['dataset']}/train.npy", latents_file(run["codec"])]
+        return [*images, *packed, f"results/statistics/codecs/{run['codec']}.json"]
+    if stage == "weights":
+        run = suite["runs"][key]
+        return [f"data/{run['dataset']}/train.npy" if reads_latents(suite, run) else latents_file(run["codec"])]
+    if stage == "statistics" and not has_latents(suite, key):
+        return [latents_file(key)]
     return []
 
 
+def reads_latents(suite: dict, run: dict) -> bool:
+    return has_latents(suite, run["codec"]) and not run.get("encode_each_step")
+
+
 def unused(suite: dict) -> set[str]:
-    """What only DVC makes: the pixels of datasets that no run is trained on."""
-    trained = {run["dataset"] for run in suite["runs"].values() if run["weights"] == "trained"}
-    return {f"pack@{name}" for name in suite["datasets"].keys() - trained}
+    """What only DVC makes: the pixels of datasets that no run is trained on, and what stands for absent latents."""
+    trained = (run for run in suite["runs"].values() if run["weights"] == "trained")
+    packed = {run["dataset"] for run in trained if not reads_latents(suite, run)}
+    latents = {f"latents@{name}" for name in suite["codecs"] if not has_latents(suite, name)}
+    return latents | {f"pack@{name}" for name in suite["datasets"].keys() - packed}
 
 
 MARK = "DAG as JSON: "

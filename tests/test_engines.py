@@ -90,10 +90,11 @@ PIXEL_RELEASE = "codec: micro32-pixel\n        release: {file: b.pth, resolution
 
 
 def remove_trained_runs(folder: Path) -> None:
-    """The last runs of the micro suite, whose networks no release has, and their cells."""
+    """Those of the micro suite whose networks no release has, and their cells."""
     text = (folder / "params.yaml").read_text()
-    runs = (f"      micro32-{name}:\n        {{<<: *micro-run," for name in ("rgb", "dit"))
-    for start in (*runs, "      micro-rgb-dpm:", "      micro-dit-ddpm:"):
+    two_lines = [f"      micro32-{name}:\n        {{<<: *micro-run," for name in ("rgb", "dit", "latent-each-step")]
+    cells = [f"      micro-{name}:" for name in ("rgb-dpm", "dit-ddpm", "latent-dpm")]
+    for start in (*two_lines, "      micro32-latent: {<<: *micro-run,", *cells):
         first = text.index(start)
         text = text[:first] + text[text.index("\n", first + len(start)) + 1 :]
     (folder / "params.yaml").write_text(text)
@@ -161,7 +162,7 @@ def test_cells_of_released_weights_need_neither_training_nor_images(tmp_path):
     assert files <= writers.keys()  # nothing but what these make: what is fetched stands in no input
 
 
-MODELS = "workflow/rules/models.smk"
+MODELS, DATA = "workflow/rules/models.smk", "workflow/rules/data.smk"
 DROPPED = [
     ("dvc.yaml", "        - results/statistics/codecs/${item.codec}.json\n"),
     ("dvc.yaml", "        - results/code/sample/${key}.txt\n"),
@@ -170,7 +171,10 @@ DROPPED = [
     ("dvc.yaml", " ${item.reference}\n"),
     ("dvc.yaml", " ${suite.extractor}\n"),
     ("dvc.yaml", "        - data/${item.dataset}/train.npy\n"),
+    ("dvc.yaml", "        - results/latents/${item.codec}.npy\n"),
     (MODELS, "        pixels=weights_pixels,\n"),
+    (MODELS, "        latents=weights_latents,\n"),
+    (DATA, "        latents=codec_latents,\n"),
     (MODELS, "        statistics=weights_statistics,\n"),
     (MODELS, '        stale=stale("weights"),\n'),
     (MODELS, " {params.arguments}"),

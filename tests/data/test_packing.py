@@ -80,7 +80,7 @@ def test_an_interruption_leaves_the_old_file(stage, tmp_path, monkeypatch):
 def test_pixels_that_do_not_fit_are_refused(tmp_path, array, found):
     write_images(tmp_path, 10)
     np.save(tmp_path / "train.npy", array)
-    message = rf"train\.npy holds {found}, but .*images\.zip of 8 pixels makes uint8 \(10, 8, 8, 3\); delete it and run"
+    message = rf"train\.npy holds {found}, but .*images\.zip makes uint8 \(10, 8, 8, 3\); delete it and run"
     with pytest.raises(UserError, match=message):
         open_pixels(tmp_path / "train.npy", tmp_path / "images.zip", 8)
 

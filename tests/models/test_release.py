@@ -142,7 +142,8 @@ def importer(tmp_path, monkeypatch):
         release |= {key[9:]: changes.pop(key) for key in list(changes) if key.startswith("release__")}
         run = {**RUN, "weights": "published", **changes}
         run |= {f"release.{key}": value for key, value in release.items()}
-        words = ["weights_published", "--images", "train.zip", "--pixels", "absent.npy", "--statistics", "absent.json"]
+        words = ["weights_published", "--images", "train.zip", "--pixels", "absent.npy", "--latents", "absent",
+                 "--statistics", "absent.json"]  # fmt: skip
         for key, value in run.items():
             if value is not None:
                 words += [f"--{key}", *map(str, value if isinstance(value, list) else [value])]

@@ -13,10 +13,11 @@ from engines import call
 SPACES = {
     "dct": {"space": "dct", "resolution": 8, "block_size": 2, "kept_coefficients": 4, "eta": 240.0},
     "pixel": {"space": "pixel", "resolution": 8},
+    "latent": {"space": "latent", "resolution": 8, "patch_size": 1, "autoencoder": {"seed": 1}},
 }
 
 
-@pytest.mark.parametrize(("space", "quality"), [("dct", 95), ("pixel", 60)])
+@pytest.mark.parametrize(("space", "quality"), [("dct", 95), ("pixel", 60), ("latent", 60)])
 def test_each_space_has_its_jpeg_quality(tmp_path, monkeypatch, space, quality):
     images = np.random.default_rng(0).integers(60, 200, (5, 8, 8, 3), dtype=np.uint8)
     write_archive(tmp_path / "in.zip", ((f"{i}.jpg", encode_jpeg(x, 95)) for i, x in enumerate(images)), {})
@@ -33,4 +34,5 @@ def test_each_space_has_its_jpeg_quality(tmp_path, monkeypatch, space, quality):
     assert [name for name, _ in entries] == [f"{i:08d}.jpg" for i in range(5)]
     [whole] = round_trip.round_trip([before], SPACES[space])
     assert [content for _, content in entries] == [encode_jpeg(image, quality) for image in whole]
-    assert np.abs(decode_image(entries[0][1], "0").astype(int) - before[0]).mean() < 20
+    if space != "latent":  # whose weights are random
+        assert np.abs(decode_image(entries[0][1], "0").astype(int) - before[0]).mean() < 20

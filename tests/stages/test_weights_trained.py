@@ -62,6 +62,8 @@ def command(name: str, **changes) -> list[str]:
         "train.zip",
         "--pixels",
         "train.npy",
+        "--latents",
+        "absent.npy",
         "--statistics",
         "statistics.json",
     ]

@@ -13,7 +13,7 @@ from dctdiff.pipeline.errors import UserError, mendable
 from dctdiff.pipeline.kept import read_kept
 from dctdiff.pipeline.lock import forget_dead_snakemakes
 from dctdiff.pipeline.signals import pass_on_to_jobs
-from dctdiff.params.jobs import words_of
+from dctdiff.params.jobs import has_latents, latents_file, words_of
 from dctdiff.params.machine import check_machine, read_machine
 from dctdiff.params.resources import KEYS, cached_needs, snakemake_resources
 from dctdiff.params.status import done, settle_times, why_stale
@@ -198,6 +198,15 @@ def codec_statistics(select):
     return path
 
 
+def latents(codec):
+    """Of a codec without latents nothing."""
+    return latents_file(codec) if has_latents(SUITE, codec) else []
+
+
+def codec_latents(wildcards):
+    return latents(wildcards.codec)
+
+
 run_images = training_images(run_slice)
 run_statistics = codec_statistics(run_slice)
 
@@ -220,6 +229,14 @@ def run_pixels(wildcards):
     return f"data/{run_slice(wildcards)['dataset']}/train.npy"
 
 
+def run_latents(wildcards):
+    return latents_file(run_slice(wildcards)["codec"])
+
+
+def reads_latents(run):
+    return has_latents(SUITE, run["codec"]) and not run.get("encode_each_step")
+
+
 @functools.cache
 def done_jobs():
     return done(SUITE)
@@ -230,11 +247,18 @@ def weights_pixels(wildcards):
     same bytes, but Snakemake would train all runs of their dataset again.
     """
     pixels, images = run_pixels(wildcards), run_images(wildcards)
-    trained = run_slice(wildcards)["weights"] == "trained"
+    run = run_slice(wildcards)
+    trained = run["weights"] == "trained" and not reads_latents(run)
     only_they_are_gone = Path(images).exists() and not Path(pixels).exists()
     if not trained or only_they_are_gone and ("weights", wildcards.run) in done_jobs():
         return []
     return pixels
+
+
+def weights_latents(wildcards):
+    run = run_slice(wildcards)
+    trained = run["weights"] == "trained" and reads_latents(run)
+    return latents(run["codec"]) if trained else []
 
 
 def weights_statistics(wildcards):

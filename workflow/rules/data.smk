@@ -60,9 +60,28 @@ rule pack:
         " --out_record {output.record}"
 
 
+rule latents:
+    input:
+        images=training_images(codec_slice),
+        stale=stale("latents"),
+    output:
+        latents="results/latents/{codec}.npy",
+        record="results/records/latents/{codec}.json",
+    priority: 10
+    resources:
+        **resources("latents"),
+    params:
+        arguments=arguments("latents"),
+    shell:
+        "python -m dctdiff.stages.latents --images {input.images} {params.arguments}"
+        " --out_latents {output.latents}"
+        " --out_record {output.record}"
+
+
 rule statistics:
     input:
         images=training_images(codec_slice),
+        latents=codec_latents,
         stale=stale("statistics"),
     output:
         statistics="results/statistics/codecs/{codec}.json",
@@ -73,7 +92,8 @@ rule statistics:
     params:
         arguments=arguments("statistics"),
     shell:
-        "python -m dctdiff.stages.statistics --images {input.images} {params.arguments}"
+        "python -m dctdiff.stages.statistics --images {input.images} --latents results/latents/{wildcards.codec}.npy"
+        " {params.arguments}"
         " --out_statistics {output.statistics}"
         " --out_record {output.record}"
 

@@ -5,6 +5,7 @@ rule weights:
     input:
         images=weights_images,
         pixels=weights_pixels,
+        latents=weights_latents,
         statistics=weights_statistics,
         stale=stale("weights"),
     output:
@@ -20,12 +21,13 @@ rule weights:
         module=weights_module,
         images=run_images,
         pixels=run_pixels,
+        latents=run_latents,
         statistics=run_statistics,
         arguments=arguments("weights"),
         launcher=launcher,
     shell:
         "{params.launcher}python -m dctdiff.stages.{params.module} --images {params.images} --pixels {params.pixels}"
-        " --statistics {params.statistics} {params.arguments} --out_weights {output.weights} --out_checkpoints {output.checkpoints}"
+        " --latents {params.latents} --statistics {params.statistics} {params.arguments} --out_weights {output.weights} --out_checkpoints {output.checkpoints}"
         " --out_log {output.log}"
         " --out_record {output.record}"
 

@@ -4,12 +4,19 @@ That refuses as soon as a file is gone, such as the packed images after a pull. 
 dvc.lock as it stands there, if DVC knows all that is left of it.
 """
 
+import subprocess
+import sys
+from pathlib import Path
+
 from dvc.output import Output
 from dvc.repo import Repo, lock_repo
 from dvc.stage import Stage
 
+from dctdiff.params.jobs import has_latents, latents_file, words_of
+from dctdiff.params.suite import read_params
 from dctdiff.pipeline.command import run_command
 from dctdiff.pipeline.errors import UserError
+from dctdiff.pipeline.record import record_path
 
 
 def take_over(repo: Repo) -> None:
@@ -37,7 +44,18 @@ def check_known(stages: list[Stage]) -> None:
             )
 
 
+def write_empty_latents(suite: dict) -> None:
+    """What DVC, which has no conditions, wants of codecs without latents and Snakemake has not made."""
+    for name, codec in suite["codecs"].items():
+        images, latents = f"data/{codec['dataset']}/train.zip", latents_file(name)
+        if not has_latents(suite, name) and Path(images).exists() and not Path(latents).exists():
+            words = ["--images", images, *words_of(suite, "latents", name), "--out_latents", latents]
+            stage = [sys.executable, "-m", "dctdiff.stages.latents"]
+            subprocess.run([*stage, *words, "--out_record", record_path("latents", name)], check=True)
+
+
 def main() -> None:
+    write_empty_latents(read_params("params.yaml")["suite"])
     repo = Repo()
     with lock_repo(repo):
         take_over(repo)

@@ -106,10 +106,13 @@ def _has_kaggle_token() -> bool:
 
 
 def files(suite: Suite, stale: Collection[tuple[str, str | None]]) -> Iterator[Finding]:
-    """Published weights and references that ``stale`` jobs will read, and the weights of the extractor."""
+    """Weights and references of others that ``stale`` jobs will read, and the weights of the extractor."""
     for name, run in suite.runs.items():
         if run.weights == "published" and ("weights", name) in stale:
             yield _file(f"weights {name}", place(run.release), is_fetched=run.release.url is not None)
+    for name, codec in suite.codecs.items():
+        if codec.autoencoder and codec.autoencoder.seed is None and ("latents", name) in stale:
+            yield _file(f"latents {name}", place(codec.autoencoder), is_fetched=codec.autoencoder.url is not None)
     for name, dataset in suite.datasets.items():
         if dataset.reference.file and ("reference", name) in stale:
             yield _file(f"reference {name}", Path(dataset.reference.file))

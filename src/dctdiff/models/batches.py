@@ -11,6 +11,8 @@ import torch
 
 from dctdiff.diffusion.draws import batch_indices, torch_generator
 from dctdiff.params.train import Run
+from dctdiff.spaces.codec import Codec
+from dctdiff.spaces.latent import LatentCodec, drawn
 
 FLIP_PROBABILITY = 0.5  # protocol point 6
 
@@ -57,3 +59,34 @@ def training_batch(
     flip = torch.rand(run.batch_size, generator=generator, device=device) < FLIP_PROBABILITY
     batch = (images.to(device, non_blocking=True), flip[local], eps[local], t[local])
     return batch if y is None else (*batch, y.to(device, non_blocking=True))
+
+
+def as_loaded(run: Run, step: int, local: slice, codec: Codec, images: torch.Tensor, flip: torch.Tensor):
+    """``images``."""
+    return images
+
+
+def as_latents(
+    run: Run, step: int, local: slice, codec: LatentCodec, images: torch.Tensor, flip: torch.Tensor
+) -> torch.Tensor:
+    """Latents ``(n, 4, r, r)`` float32, mirrored where ``flip``, drawn from what the autoencoder says of each image.
+
+    ``images``: ``(n, R, R, 3)`` uint8, which are encoded now; or ``(n, 2, 8, r, r)`` float32, of the stage latents.
+    """
+    if images.is_floating_point():
+        moments = images[torch.arange(len(images), device=images.device), flip.long()]
+    else:
+        moments = codec.moments(torch.where(flip[:, None, None, None], images.flip(2), images))
+    generator = torch_generator(run.seed, "posterior", step, images.device)
+    noise = torch.randn(run.batch_size, *codec.shape, generator=generator, device=images.device)
+    return drawn(moments, noise[local])
+
+
+# By space: what the images of a step become before the part of it that is recorded.
+GIVEN = {
+    "dct": as_loaded,
+    "dct_444": as_loaded,
+    "dct_rgb": as_loaded,
+    "pixel": as_loaded,
+    "latent": as_latents,
+}

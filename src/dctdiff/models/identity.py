@@ -23,9 +23,11 @@ FROM_IMAGES = ("eta", "class_counts")  # of the model's config
 def training_code(run: Run, config: ModelConfig) -> dict[str, str]:
     """Name -> digest of each definition behind a step of training (``dctdiff.pipeline.code``).
 
-    Params count by their values in ``run_identity``, not by the code that checks them.
+    Params count by their values in ``run_identity``, not by the code that checks them; an autoencoder by its digest,
+    not by the code that fetches it.
     """
-    return meaning(STEP, chosen=choices(config.space, run.network, run.framework, run.optimizer), without=("params",))
+    chosen = choices(config.space, run.network, run.framework, run.optimizer)
+    return meaning(STEP, chosen=chosen, without=("params", "data", "metrics"))
 
 
 def run_identity(run: Run, config: ModelConfig, weights: list[float], images_sha256: dict, made: dict) -> dict:
@@ -37,13 +39,20 @@ def run_identity(run: Run, config: ModelConfig, weights: list[float], images_sha
     identity = {
         "run": run.model_dump(exclude=NOT_IN_IDENTITY | {"mixed_precision"}),
         "precision": precision(run, default_device()),
-        "model": dataclasses.asdict(config),
+        "model": _without_places(dataclasses.asdict(config)),
         "weights": weights,
         "images_sha256": images_sha256,
         "images_made": made,
         "code": training_code(run, config),
     }
     return json.loads(json.dumps(identity))
+
+
+def _without_places(model: dict) -> dict:
+    """Of the autoencoder the digest counts, not where its file lies."""
+    if model["autoencoder"] is not None:
+        model["autoencoder"] |= {"file": None, "url": None}
+    return model
 
 
 def same_params(found: dict, wanted: dict) -> bool:

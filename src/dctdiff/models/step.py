@@ -6,7 +6,7 @@ import torch
 from accelerate import Accelerator
 
 from dctdiff.diffusion.draws import torch_generator
-from dctdiff.models.batches import training_batch
+from dctdiff.models.batches import GIVEN, training_batch
 from dctdiff.models.config import ModelConfig
 from dctdiff.models.execution import RecordedGraph, choose_attention, compiled, compiles, precision, records
 from dctdiff.models.optimiser import OPTIMISERS, learning_rate, make_recordable, set_learning_rate, update_ema
@@ -39,6 +39,7 @@ class Learner:
         self.run = run
         self.accelerator = accelerator
         self.codec = config.codec()
+        self.given = GIVEN[config.space]
         self.loss = config.diffusion().loss(torch.tensor(weights, device=device))
         self.network = config.network()
         self.network.initialise(torch_generator(run.seed, "weights", 0), run.skip_bias_std)
@@ -61,10 +62,13 @@ class Learner:
 
     def step(self, index: int, images: torch.Tensor, y: torch.Tensor | None) -> torch.Tensor:
         """Step ``index`` on this process's part of the batch; the mean loss over all processes."""
-        batch = training_batch(self.run, index, self.local, images, y, self.codec.shape, self.accelerator.device)
+        device = self.accelerator.device
+        images, flip, *drawn = training_batch(self.run, index, self.local, images, y, self.codec.shape, device)
+        with self.accelerator.autocast():
+            images = self.given(self.run, index, self.local, self.codec, images, flip)
         for optimiser in self.optimisers:
             set_learning_rate(optimiser, learning_rate(self.run, index))
-        return self.optimise_batch(*batch)
+        return self.optimise_batch(images, flip, *drawn)
 
     def optimise(self, images: torch.Tensor, flip: torch.Tensor, *drawn: torch.Tensor) -> torch.Tensor:
         """A step on a batch of ``training_batch``; ``drawn``: eps, t (and labels). Returns the loss of all processes.
@@ -144,5 +148,7 @@ def slice_of_process(batch_size: int, accelerator: Accelerator) -> slice:
 
 
 def encoded(codec: Codec, images: torch.Tensor, flip: torch.Tensor) -> torch.Tensor:
-    """``(N, R, R, 3)`` uint8, mirrored where ``flip``, as the network sees them."""
+    """``(N, R, R, 3)`` uint8, mirrored where ``flip``, as the network sees them; latents are so already."""
+    if images.is_floating_point():
+        return images
     return codec.encode(torch.where(flip[:, None, None, None], images.flip(2), images))

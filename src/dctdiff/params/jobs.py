@@ -24,6 +24,7 @@ STAGES = {
     "download": Stage("datasets", ("datasets.{}.download",)),
     "crop": Stage("datasets", ("datasets.{}.crop",)),
     "pack": Stage("datasets"),
+    "latents": Stage("codecs", ("codecs.{}",)),
     "statistics": Stage("codecs", ("codecs.{}",)),
     "spectrum": Stage("spectra", ("spectra.{}",)),
     "reference": Stage("datasets", ("datasets.{}.reference", "extractor")),
@@ -49,7 +50,16 @@ def jobs_of(suite: dict) -> list[tuple[str, str | None]]:
         (stage, name)
         for stage, (section, _) in STAGES.items()
         for name in ([None] if section is None else suite[section])
+        if stage != "latents" or has_latents(suite, name)
     ]
+
+
+def has_latents(suite: dict, codec: str) -> bool:
+    return suite["codecs"][codec].get("space") == "latent"
+
+
+def latents_file(codec: str) -> str:
+    return f"results/latents/{codec}.npy"
 
 
 def words_of(suite: dict, stage: str, name: str | None = None) -> list[str]:
@@ -79,7 +89,8 @@ def _at(suite: dict, keys: list[str], name: str | None) -> dict:
 def choices(space: str, network: str, framework: str, optimizer: str | None = None) -> dict[str, str]:
     """The entries that a model in ``space`` uses of the registries in ``dctdiff.models``, and its training."""
     networks = {"NETWORKS": network, "UVITS": space, "DITS": space}
-    return {"CODECS": space, **networks, "FRAMEWORKS": framework} | ({"OPTIMISERS": optimizer} if optimizer else {})
+    training = {"GIVEN": space, "OPTIMISERS": optimizer} if optimizer else {}
+    return {"CODECS": space, **networks, "FRAMEWORKS": framework} | training
 
 
 def module_of(suite: dict, stage: str, name: str | None = None) -> str:

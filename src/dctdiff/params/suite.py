@@ -35,7 +35,9 @@ class Dataset(Slice):
 
 class Suite(Slice):
     datasets: dict[Name, Dataset] = Field(min_length=1, description="image sets")
-    codecs: dict[Name, Codec] = Field(min_length=1, description="what networks see: DCT coefficients or pixels")
+    codecs: dict[Name, Codec] = Field(
+        min_length=1, description="what networks see: DCT coefficients, pixels or latents"
+    )
     truncations: dict[Name, Truncation] = Field(description="m*: how many coefficients may be dropped")
     upsamplings: dict[Name, Upsampling] = Field(description="DCT upsampling beside bicubic, Lanczos and nearest")
     spectra: dict[Name, Spectrum] = Field(description="power spectra along the forward process")
@@ -81,6 +83,8 @@ class Suite(Slice):
         for name, run in self.runs.items():
             if run.release:
                 yield from self._wrong_release(name, run)
+            if run.encode_each_step and self.codecs[run.codec].space != "latent":
+                yield f"runs.{name}.encode_each_step is for latents; its codec {run.codec} always does; remove it"
         for name, cell in self.cells.items():
             if cell.checkpoint == "best" and cell.run not in self.selections:
                 yield f"cells.{name}.checkpoint is 'best', but selections has no {cell.run}; add it, or use last"
@@ -101,7 +105,9 @@ class Suite(Slice):
     def _wrong_release(self, name: str, run: Run) -> Iterator[str]:
         codec, resolution = self.codecs[run.codec], self.datasets[run.dataset].crop.resolution
         expected = {"resolution": resolution}
-        expected |= {key: getattr(codec, key) for key in ("block_size", "kept_coefficients", "patch_size")}
+        expected |= {
+            key: getattr(codec, key) for key in ("block_size", "kept_coefficients", "patch_size", "autoencoder")
+        }
         for key, value in expected.items():
             if getattr(run.release, key) != value:
                 found = getattr(run.release, key)
@@ -109,7 +115,7 @@ class Suite(Slice):
 
     def _wrong_sizes(self) -> Iterator[str]:
         for name, codec in self.codecs.items():
-            side = "patch_size" if codec.space == "pixel" else "2 * block_size"
+            side = {"pixel": "patch_size", "latent": "8 * patch_size"}.get(codec.space, "2 * block_size")
             yield from self._divisible(f"codecs.{name}", codec.dataset, side, codec.token_side)
         for section in ("truncations", "upsamplings"):
             for name, entry in getattr(self, section).items():

@@ -68,6 +68,9 @@ class Run(Execution):
     loss_weights: Literal["entropy", "uniform"] = Field(
         "entropy", description="DCT: weights of the coefficients in the loss: their entropies, as in the paper, or none"
     )
+    encode_each_step: bool = Field(
+        False, description="latent: encode the images anew at each step, as the authors did; else once, by latents"
+    )
     snr_scale: float = Field(4.0, gt=0, le=10**6, description="factor c on the signal-to-noise ratio at every t")
     train_steps: Count = Field(
         3000, description="optimiser steps; raising it, up to lr_end_step if there is one, continues the run"

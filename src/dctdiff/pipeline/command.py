@@ -119,13 +119,13 @@ def run_stage(
     main: Callable[..., Used | None],
     paths: dict[str, str],
     slice_type: type[BaseModel] | None = None,
-    on_gpu: bool = False,
+    on_gpu: bool | Callable[[Command], bool] = False,
     processes: Callable[[argparse.Namespace], int] | None = None,
 ) -> None:
     """Run ``main(paths[, params])`` on the command line; leave the record of the job (``--out_record``) and its cost.
 
-    ``on_gpu``: it needs GPUs if there are any, one for each process. ``processes``: how many share the work of a job
-    with these paths; without it the stage has one.
+    ``on_gpu``: whether it, or a job of it with this command, needs GPUs if there are any, one for each process.
+    ``processes``: how many share the work of a job with these paths; without it the stage has one.
     """
 
     def run() -> None:
@@ -136,7 +136,8 @@ def run_stage(
         check_beside(Path.cwd())
         command = parse_command(main.__globals__["__doc__"], paths, slice_type)
         n_processes = processes(command.paths) if processes else 1
-        with only_user(n_gpus(n_processes) if on_gpu else 0), accounted(command.record):
+        needs_gpus = on_gpu(command) if callable(on_gpu) else on_gpu
+        with only_user(n_gpus(n_processes) if needs_gpus else 0), accounted(command.record):
             launch(n_processes)
             _run_recorded(main, command, started)
 

@@ -18,7 +18,8 @@ from dctdiff.spaces.zigzag import zigzag
 
 FIRST_TIME = 1e-3  # of the SNR's time axis: where the Euler samplers end
 PLATE = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}  # behind text on a picture
-CHANNEL_NAMES = {"y": "Y", "cb": "Cb", "cr": "Cr", "r": "R", "g": "G", "b": "B"}
+CHANNEL_NAMES = {"y": "Y", "cb": "Cb", "cr": "Cr", "r": "R", "g": "G", "b": "B",
+                 "z1": "latent 1", "z2": "latent 2", "z3": "latent 3", "z4": "latent 4"}  # fmt: skip
 
 
 def coefficient_distributions(name: str, statistics: dict) -> Figure:

@@ -158,7 +158,11 @@ def quality_jobs(plan: dict) -> Iterator[tuple[dict, list[Job], list[Job]]]:
         for name, codec in plan["codecs"].items():
             if codec["dataset"] == dataset:
                 own = [("round_trip", name), ("evaluate_round_trip", name)]
-                yield _of(dataset, f"held-out images through {name}"), own, [*measure, ("statistics", name)]
+                yield (
+                    _of(dataset, f"held-out images through {name}"),
+                    own,
+                    [*measure, ("latents", name), ("statistics", name)],
+                )
         for name, cell in plan["cells"].items():
             if cell["reference"] == dataset:
                 what = _of(dataset, cell["run"], cell["checkpoint"], cell["sampler"], cell["nfe"])
@@ -177,7 +181,8 @@ def _model(plan: dict, cell: dict) -> list[Job]:
     """Jobs that the weights of a cell were made from."""
     jobs, run = [("weights", cell["run"])], plan["runs"][cell["run"]]
     if run["weights"] == "trained":
-        jobs += [*_images(run["dataset"]), ("pack", run["dataset"]), ("statistics", run["codec"])]
+        jobs += [*_images(run["dataset"]), ("pack", run["dataset"])]
+        jobs += [("latents", run["codec"]), ("statistics", run["codec"])]
     if cell["checkpoint"] == "best":
         reference = plan["selections"][cell["run"]]["reference"]
         jobs += [("select", cell["run"]), *_images(reference), ("reference", reference)]

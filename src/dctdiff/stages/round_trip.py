@@ -8,11 +8,13 @@ import numpy as np
 import torch
 
 from dctdiff.data.archive import count_images, encode_jpeg, image_batches, write_archive
-from dctdiff.models.config import CODECS
+from dctdiff.models.config import CODECS, codec_values
 from dctdiff.params.forms import MeasuredCodec
 from dctdiff.params.round_trip import RoundTrip
+from dctdiff.params.statistics import PATCHES
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.files import read_json, sha256
+from dctdiff.pipeline.hardware import default_device
 from dctdiff.pipeline.progress import progress
 from dctdiff.pipeline.record import Used
 
@@ -27,9 +29,15 @@ BATCH_SIZE = 100
 
 def round_trip(batches: Iterable[np.ndarray], statistics: dict) -> Iterator[np.ndarray]:
     """Batches of ``(n, R, R, 3)`` uint8 through the codec of a statistics file and back."""
-    codec = CODECS[statistics["space"]](SimpleNamespace(**statistics))
+    codec = CODECS[statistics["space"]](SimpleNamespace(**codec_values(statistics)))
+    device = default_device() if needs_gpu(statistics) else torch.device("cpu")
     for batch in batches:
-        yield codec.decode(codec.encode(torch.from_numpy(batch))).numpy()
+        yield codec.decode(codec.encode(torch.from_numpy(batch).to(device))).cpu().numpy()
+
+
+def needs_gpu(statistics: dict) -> bool:
+    """An autoencoder does; all else is quick on a CPU."""
+    return statistics["space"] == "latent"
 
 
 def entries(images: str, statistics: dict, jpeg_quality: int) -> Iterator[tuple[str, bytes]]:
@@ -43,7 +51,7 @@ def entries(images: str, statistics: dict, jpeg_quality: int) -> Iterator[tuple[
 def main(paths: Namespace, params: RoundTrip) -> Used:
     statistics = read_json(paths.statistics, MeasuredCodec)
     # The paper's samples of the two spaces differ in their quality (protocol point 17).
-    jpeg_quality = params.pixel_jpeg_quality if statistics["space"] == "pixel" else params.dct_jpeg_quality
+    jpeg_quality = params.pixel_jpeg_quality if statistics["space"] in PATCHES else params.dct_jpeg_quality
     record = {
         "stage": "round_trip",
         "jpeg_quality": jpeg_quality,
@@ -55,4 +63,6 @@ def main(paths: Namespace, params: RoundTrip) -> Used:
 
 
 if __name__ == "__main__":
-    run_stage(main, PATHS, RoundTrip)
+    run_stage(
+        main, PATHS, RoundTrip, on_gpu=lambda command: needs_gpu(read_json(command.paths.statistics, MeasuredCodec))
+    )

@@ -1,7 +1,7 @@
-"""Count the coefficients of a dataset: eta, entropies and histograms of one codec."""
+"""Count the coefficients of a dataset, or its latents: eta, entropies and histograms of one codec."""
 
 from argparse import Namespace
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,18 +9,21 @@ import torch
 
 from dctdiff.analysis import statistics
 from dctdiff.data.archive import count_images, image_batches
+from dctdiff.data.packing import open_latents
 from dctdiff.models.config import CODECS
 from dctdiff.params.forms import CHANNELS
-from dctdiff.params.statistics import Codec
+from dctdiff.params.statistics import PATCHES, Codec
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import sha256, write_json
 from dctdiff.pipeline.progress import progress
 from dctdiff.pipeline.record import Used
+from dctdiff.spaces import latent
 from dctdiff.spaces.zigzag import zigzag
 
 PATHS = {
     "images": "archive of the training images",
+    "latents": "the same images, encoded; read only for a latent space",
     "out_statistics": "statistics, as JSON",
 }
 
@@ -30,7 +33,12 @@ PIXEL_ETA = 127.5  # pixels are scaled to [-1, 1] whatever their distribution
 
 
 def channels_of(images: np.ndarray, space: str, block_size: int | None) -> dict[str, np.ndarray]:
-    """Unscaled values per channel: name -> (M, coefficients), row-major within a block."""
+    """Unscaled values per channel: name -> (M, coefficients), row-major within a block.
+
+    ``images``: (n, R, R, 3) uint8, or of a latent space means (n, 4, r, r) float32.
+    """
+    if space == "latent":
+        return {name: images[:, index].reshape(-1, 1) for index, name in enumerate(CHANNELS[space])}
     if space == "pixel":
         values = images.reshape(-1, 3).astype(np.float32) - PIXEL_ETA
         return {name: values[:, [index]] for index, name in enumerate(CHANNELS[space])}
@@ -46,8 +54,8 @@ def channels_of(images: np.ndarray, space: str, block_size: int | None) -> dict[
 
 
 def count(batches: Iterable[np.ndarray], n_images: int, codec: Codec) -> dict[str, statistics.CoefficientCounts]:
-    """Count the values of each channel of ``n_images`` images, batches of ``(n, R, R, 3)`` uint8."""
-    n_coefficients = 1 if codec.space == "pixel" else codec.block_size**2
+    """Count the values of each channel of ``n_images`` images, batches as in ``channels_of``."""
+    n_coefficients = 1 if codec.space in PATCHES else codec.block_size**2
     counts = {name: statistics.CoefficientCounts(n_coefficients) for name in CHANNELS[codec.space]}
     with progress("statistics", n_images, "images") as bar:
         for batch in batches:
@@ -58,11 +66,20 @@ def count(batches: Iterable[np.ndarray], n_images: int, codec: Codec) -> dict[st
 
 
 def scale(counts: dict[str, statistics.CoefficientCounts], codec: Codec) -> float:
-    """eta: of Y, or of those of red, green and blue the largest."""
+    """eta: of Y, or of those of red, green and blue, or of all latents, the largest."""
     if codec.space == "pixel":
         return PIXEL_ETA
-    channels = ("r", "g", "b") if codec.space == "dct_rgb" else ("y",)
+    channels = CHANNELS[codec.space] if codec.space in ("dct_rgb", "latent") else ("y",)
     return max(statistics.eta(*counts[name].distribution(0), codec.tau) for name in channels)
+
+
+def latent_means(paths: Namespace, resolution: int, n_images: int, batch_size: int) -> Iterator[np.ndarray]:
+    """Means (n, 4, r, r) of the ``n_images`` images that ``image_batches`` takes, without their mirror images."""
+    shape = (latent.CHANNELS, resolution // latent.FACTOR, resolution // latent.FACTOR)
+    stored = open_latents(paths.latents, paths.images, shape)
+    places = np.arange(n_images) * len(stored) // n_images
+    for start in range(0, n_images, batch_size):
+        yield stored[places[start : start + batch_size], 0, : latent.CHANNELS]
 
 
 def main(paths: Namespace, codec: Codec) -> Used:
@@ -71,7 +88,11 @@ def main(paths: Namespace, codec: Codec) -> Used:
         raise UserError(f"{paths.images}: {resolution} pixels are not divisible by tokens of {codec.token_side}")
     batch_size = max(1, min(BATCH_SIZE, BATCH_PIXELS // resolution**2))
     n_images = count_images(paths.images, codec.n_images)
-    counts = count(image_batches(paths.images, batch_size, n_images), n_images, codec)
+    if codec.space == "latent":
+        batches = latent_means(paths, resolution, n_images, batch_size)
+    else:
+        batches = image_batches(paths.images, batch_size, n_images)
+    counts = count(batches, n_images, codec)
     eta = scale(counts, codec)
     write_json(
         paths.out_statistics,

@@ -4,71 +4,53 @@ Images are only read to count the classes of a conditional model, statistics nev
 rest of the codec are those of the release.
 """
 
-import contextlib
-import fcntl
 import json
 from argparse import Namespace
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from dctdiff.data.archive import class_labels, image_names
-from dctdiff.data.fetching import FOLDER, Remote, obtain
+from dctdiff.data.fetching import WEIGHTS, Remote, obtain_weights
 from dctdiff.models.config import ModelConfig, model_config
 from dctdiff.models.release import check_file, check_weights, read_state_dict
 from dctdiff.models.weights import save_model, write_checkpoints
+from dctdiff.params.autoencoder import Autoencoder
 from dctdiff.params.jobs import choices
 from dctdiff.params.release import Release
 from dctdiff.params.train import Run
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import write_text
-from dctdiff.pipeline.lock import opened
 from dctdiff.pipeline.record import Used
 
 PATHS = {
     "images": "archive of the training images; read only if num_classes is set",
     "pixels": "not read: nothing is trained",
+    "latents": "not read, as the pixels",
     "statistics": "not read: the release brings its own scale",
     "out_weights": "the weights, safetensors",
     "out_checkpoints": "folder with the same weights: the only candidate of a selection",
     "out_log": "a line that says where they come from, JSON lines",
 }
 
-WEIGHTS = FOLDER / "weights"
 UNKNOWN_STEP = 0  # names the checkpoint of a release whose steps are not known
 
 
-def place(release: Release) -> Path:
-    """Where the file of a release lies, or will once it is fetched."""
-    return Path(release.file) if release.url is None else _remote(release).target
+def place(release: Release | Autoencoder) -> Path:
+    """Where the file of a release lies, or that of an autoencoder, or will once it is fetched."""
+    return Path(release.file) if release.url is None else Remote("http", release.url, folder=WEIGHTS).target
 
 
 def checked(release: Release) -> tuple[Path, str]:
     """The file, fetched if need be, and its SHA-256."""
     if release.url is None:
         return place(release), check_file(release.file, release.sha256)
-    with _one_at_a_time():
 
-        def check(path: Path, shown: str, remedy: str) -> None:
-            check_file(path, release.sha256, shown, remedy)
+    def check(path: Path, shown: str, remedy: str) -> None:
+        check_file(path, release.sha256, shown, remedy)
 
-        return obtain(_remote(release), check), release.sha256
-
-
-def _remote(release: Release) -> Remote:
-    return Remote("http", release.url, folder=WEIGHTS)
-
-
-@contextlib.contextmanager
-def _one_at_a_time() -> Iterator[None]:
-    """Two runs of a suite may name one file, and both would append to what has come of it."""
-    WEIGHTS.mkdir(parents=True, exist_ok=True)
-    with opened(WEIGHTS / ".lock") as lock:
-        with contextlib.suppress(OSError):  # of a file system without locks; the digest is checked all the same
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    return obtain_weights(release.url, check), release.sha256
 
 
 def class_counts(images: str, num_classes: int | None) -> tuple[int, ...] | None:
@@ -84,9 +66,8 @@ def class_counts(images: str, num_classes: int | None) -> tuple[int, ...] | None
 def released_model(run: Run, counts: tuple[int, ...] | None) -> ModelConfig:
     """The network is that of the run, the codec that of the release."""
     release: Release = run.release
-    codec = {"space": release.space, "resolution": release.resolution}
-    keys = ("block_size", "kept_coefficients", "eta") if release.space == "dct" else ("patch_size",)
-    return model_config(run, codec | {key: getattr(release, key) for key in keys}, counts)
+    codec = release.model_dump(exclude_none=True)
+    return model_config(run, {**codec, "space": release.space}, counts)
 
 
 def log_line(run: Run, digest: str) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 
 from dctdiff.analysis.statistics import loss_weights
 from dctdiff.data.archive import class_labels, image_names, read_record
-from dctdiff.data.packing import open_pixels
+from dctdiff.data.packing import open_latents, open_pixels
 from dctdiff.models.config import ModelConfig, model_config
 from dctdiff.models.identity import run_identity
 from dctdiff.models.state import candidates, state_folder
@@ -25,6 +25,7 @@ from dctdiff.models.weights import save_model, write_checkpoints
 from dctdiff.params.forms import CHANNELS, Weighing
 from dctdiff.params.jobs import choices
 from dctdiff.params.machine import MACHINE, read_machine, uneven_shares
+from dctdiff.params.statistics import PATCHES
 from dctdiff.params.train import Run
 from dctdiff.pipeline.agreement import first_does
 from dctdiff.pipeline.command import run_stage
@@ -41,6 +42,7 @@ from dctdiff.spaces.zigzag import zigzag
 PATHS = {
     "images": "archive of the training images; their names tell the classes",
     "pixels": "the same images, packed",
+    "latents": "the same images, encoded; read only for a latent space, unless it encodes at each step",
     "statistics": "statistics of the codec",
     "out_weights": "EMA weights after the last step, safetensors",
     "out_checkpoints": "folder of the EMA weights that a selection may choose from",
@@ -59,14 +61,21 @@ def training_labels(images: str, num_classes: int | None) -> np.ndarray | None:
     return labels
 
 
-def trained_on(pixels: str, labels: np.ndarray | None) -> dict[str, str | None]:
+def packed_images(paths: Namespace, run: Run, config: ModelConfig) -> tuple[str, np.ndarray]:
+    """The file that is trained on, and what it holds: pixels, or what the autoencoder has said of them."""
+    if config.space == "latent" and not run.encode_each_step:
+        return paths.latents, open_latents(paths.latents, paths.images, config.codec().shape)
+    return paths.pixels, open_pixels(paths.pixels, paths.images, config.resolution)
+
+
+def trained_on(packed: str, labels: np.ndarray | None) -> dict[str, str | None]:
     """Digests of the images and their labels as training sees them."""
-    return {"pixels": digest(pixels), "labels": None if labels is None else hashlib.sha256(labels).hexdigest()}
+    return {"pixels": digest(packed), "labels": None if labels is None else hashlib.sha256(labels).hexdigest()}
 
 
 def token_weights(run: Run, config: ModelConfig, statistics: dict) -> list[float]:
-    """Entropy weights of all blocks of a token (protocol point 22); pixels have none."""
-    if config.space == "pixel" or run.loss_weights == "uniform":
+    """Entropy weights of all blocks of a token (protocol point 22); pixels and latents have none."""
+    if config.space in PATCHES or run.loss_weights == "uniform":
         return [1.0]
     order = np.array(zigzag(config.block_size))
     weights = {
@@ -112,8 +121,8 @@ def trained(
     class_counts = None if labels is None else tuple(np.bincount(labels).tolist())
     config = model_config(run, statistics, class_counts)
     weights = token_weights(run, config, statistics)
-    images = open_pixels(paths.pixels, paths.images, config.resolution)
-    identity = run_identity(run, config, weights, trained_on(paths.pixels, labels), read_record(paths.images))
+    packed, images = packed_images(paths, run, config)
+    identity = run_identity(run, config, weights, trained_on(packed, labels), read_record(paths.images))
     choose = functools.partial(state_folder, states, identity, run.train_steps, run.ask_above_steps)
     folder = first_does(choose) or choose()  # the others find what the first has made
 

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from dctdiff.params.forms import CHANNELS
+from dctdiff.params.statistics import PATCHES
 from dctdiff.report.tables.fields import NONE, NOT_KNOWN, NOT_RUN
 from dctdiff.spaces.zigzag import zigzag
 
@@ -35,7 +36,7 @@ def statistics_table(plan: dict, statistics: dict[str, dict]) -> pd.DataFrame:
 
 
 def first_entropies(row_major: list[float], codec: dict) -> str:
-    order = [0] if codec["space"] == "pixel" else zigzag(codec["block_size"])
+    order = [0] if codec["space"] in PATCHES else zigzag(codec["block_size"])
     return " ".join(f"{row_major[index]:.3f}" for index in order[:SHOWN_ENTROPIES])
 
 
