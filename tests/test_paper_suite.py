@@ -58,6 +58,12 @@ def small(suite: dict, sources: Path) -> dict:
     for section in ("codecs", "truncations", "upsamplings", "spectra"):
         for entry in suite[section].values():
             entry["n_images"] = 4
+    for codec in suite["codecs"].values():
+        if codec["space"] == "latent":
+            codec["autoencoder"] = {"seed": 1}
+    for run in suite["runs"].values():
+        if "autoencoder" in run.get("release", {}):
+            run["release"]["autoencoder"] = {"seed": 1}
     for truncation in suite["truncations"].values():
         truncation["kept_coefficients"] = truncation["kept_coefficients"][::6]
     for run in suite["runs"].values():
