@@ -16,6 +16,14 @@ include: "workflow/rules/results.smk"
 report: "workflow/report/workflow.rst"
 
 
+onstart:
+    expect(
+        (job.rule.name, *job.wildcards)
+        for job in workflow.dag.needrun_jobs()
+        if job.shellcmd
+    )
+
+
 # Under a scheduler these run where Snakemake does: they need the net, or seconds.
 localrules:
     all,
@@ -30,3 +38,5 @@ rule all:
     input:
         "results/report/index.html",
         TABLES,
+    message:
+        "the report and the tables"

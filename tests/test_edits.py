@@ -95,12 +95,18 @@ def test_code_that_changes_numbers_asks_first(project, edited):
     assert f"trained by other code ({definition} differ)" in output
     assert (" on other images" in output) == (edited == "the draws")  # which the crops come from, too
     assert "make continue RUN=micro32-dctdiff" in output and "make anew RUN=micro32-dctdiff" in output
+    assert log_of(project, "weights/micro32-dctdiff")[-1].startswith("error: micro32-dctdiff has a state of 6 steps")
+    assert "log: logs/weights/micro32-dctdiff.log" in output
     assert states(project) == files
     if edited == "the draws":
         return
     assert made_files(project) == results  # the finished run, too, which is asked about
     edit(project / SOURCE / name, new, old)
     assert snakemake_would_run(project) == set()
+
+
+def log_of(folder: Path, job: str) -> list[str]:
+    return (folder / f"logs/{job}.log").read_text().splitlines()
 
 
 def made_files(folder: Path) -> dict[str, bytes]:
@@ -120,6 +126,7 @@ def test_both_answers(project):
     edit(project / SOURCE / name, old, "(1.0 - rate) / 2")
     output = run(project, "dvc", "repro", "--keep-going", fails=True)
     assert "make continue RUN=micro32-dctdiff" in output and "make continue RUN=micro32-uvit" in output
+    assert log_of(project, "weights/micro32-uvit")[-1].startswith("error: micro32-uvit has a state of 6 steps")
 
     asked = answer(project, "continue")
     assert "micro32-dctdiff will go on from step 6" in asked and "micro32-uvit will go on from step 6" in asked

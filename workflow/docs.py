@@ -18,6 +18,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import types
 import typing
 from collections.abc import Iterable
@@ -241,6 +242,20 @@ def crossings() -> str:
         for room in floors(imports)
         for other in sorted(imports[room])
     )
+
+
+def rulegraph() -> str:
+    """What ``snakemake --rulegraph`` says of the suite micro, which has every rule, as a diagram that GitHub draws."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("Snakefile", "workflow", "profiles", "src", "data"):
+            Path(folder, name).symlink_to(ROOT / name)
+        params = (ROOT / "params.yaml").read_text(encoding="utf-8")
+        Path(folder, "params.yaml").write_text(re.sub(r"(?m)^suite: .*", "suite: *micro", params), encoding="utf-8")
+        command = [sys.executable, "-m", "snakemake", "--rulegraph", "mermaid-js"]
+        drawn = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
+    rules = dict(re.findall(r"(id\d+)\[(\w+)\]", drawn))
+    arrows = sorted(f"  {rules[above]} --> {rules[below]}" for above, below in re.findall(r"(id\d+) --> (id\d+)", drawn))
+    return "\n".join(["```mermaid", "flowchart LR", *arrows, "```"])
 
 
 def api_text() -> str:
@@ -469,6 +484,7 @@ def main() -> None:
     generated = {
         "docs/params.md": {"keys": keys_table(), "published": published_table(), "machine": machine_table()},
         "docs/rooms.md": {"rooms": rooms_table(), "crossings": crossings()},
+        "docs/engines.md": {"rulegraph": rulegraph()},
         "docs/api.md": {"api": api_text(), "commands": commands_text()},
         "README.md": {"published": headlines_table()},
     }

@@ -7,6 +7,7 @@ import re
 import pytest
 import yaml
 
+from dctdiff.params.jobs import STAGES
 from dctdiff.params.train import Run
 from dctdiff.report.tables.recipes import KEYS
 from engines import ROOT, load
@@ -20,6 +21,13 @@ def test_the_table_of_keys_is_current():
     assert docs.replaced(text, "keys", docs.keys_table()) == text, "run make docs"
     assert docs.replaced(text, "published", docs.published_table()) == text, "run make docs"
     assert docs.replaced(text, "machine", docs.machine_table()) == text, "run make docs"
+
+
+def test_the_picture_of_the_rules_is_current():
+    docs, text = load("docs"), (ROOT / "docs/engines.md").read_text()
+    drawn = docs.rulegraph()
+    assert docs.replaced(text, "rulegraph", drawn) == text, "run make docs"
+    assert set(STAGES) <= set(re.findall(r"\w+", drawn)) and "weights --> sample" in drawn
 
 
 def test_there_is_a_place_for_every_table_that_is_shown():

@@ -10,6 +10,7 @@ from snakemake.exceptions import WorkflowError
 from dctdiff.pipeline.code import check_beside, code_behind
 from dctdiff.pipeline.environment import forget_step
 from dctdiff.pipeline.errors import UserError, mendable
+from dctdiff.pipeline.estimate import expect
 from dctdiff.pipeline.kept import read_kept
 from dctdiff.pipeline.lock import forget_dead_snakemakes
 from dctdiff.pipeline.signals import pass_on_to_jobs
@@ -129,9 +130,22 @@ def resources(stage):
     return {key: of(key) for key in KEYS}
 
 
+def asking(job):
+    """A message: the job, and what a scheduler would be asked for."""
+    return f"{job} ({{resources.gpu}} GPUs, {{resources.mem_mb}} MB, {{resources.runtime}} min at most)"
+
+
 def launcher(wildcards, resources):
     """Params function: what starts a job on several nodes; nothing on one."""
     return f"{resources.mpi} " if "mpi" in resources.keys() else ""
+
+
+def shown(path, category, kind=None, **labels):
+    """An output that `snakemake --report` shows, below its category and kind."""
+    caption = f"../report/{category.lower()}.rst"
+    return report(
+        path, category=category, subcategory=kind, caption=caption, labels=labels
+    )
 
 
 def section(name, wildcard):

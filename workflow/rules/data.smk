@@ -7,6 +7,10 @@ rule plan:
     output:
         plan="results/plan.json",
         record="results/records/plan.json",
+    log:
+        "logs/plan.log",
+    message:
+        "plan"
     shell:
         "python -m dctdiff.stages.plan --params params.yaml --out_plan {output.plan}"
         " --out_record {output.record}"
@@ -18,8 +22,12 @@ rule download:
     output:
         source="data/{dataset}/source.zip",
         record="results/records/download/{dataset}.json",
+    log:
+        "logs/download/{dataset}.log",
     params:
         arguments=arguments("download"),
+    message:
+        "download {wildcards.dataset}"
     shell:
         "python -m dctdiff.stages.download {params.arguments} --out_source {output.source}"
         " --out_record {output.record}"
@@ -32,13 +40,22 @@ rule crop:
     output:
         train="data/{dataset}/train.zip",
         heldout="data/{dataset}/heldout.zip",
-        grid="results/grids/datasets/{dataset}.png",
+        grid=shown(
+            "results/grids/datasets/{dataset}.png",
+            "Grids",
+            "datasets",
+            dataset="{dataset}",
+        ),
         record="results/records/crop/{dataset}.json",
+    log:
+        "logs/crop/{dataset}.log",
     priority: 10
     resources:
         **resources("crop"),
     params:
         arguments=arguments("crop"),
+    message:
+        asking("crop {wildcards.dataset}")
     shell:
         "python -m dctdiff.stages.crop --source {input.source} {params.arguments}"
         " --out_train {output.train} --out_heldout {output.heldout} --out_grid {output.grid}"
@@ -52,9 +69,13 @@ rule pack:
     output:
         pixels="data/{dataset}/train.npy",
         record="results/records/pack/{dataset}.json",
+    log:
+        "logs/pack/{dataset}.log",
     priority: 10
     resources:
         **resources("pack"),
+    message:
+        asking("pack {wildcards.dataset}")
     shell:
         "python -m dctdiff.stages.pack --images {input.images} --out_pixels {output.pixels}"
         " --out_record {output.record}"
@@ -86,11 +107,15 @@ rule statistics:
     output:
         statistics="results/statistics/codecs/{codec}.json",
         record="results/records/statistics/{codec}.json",
+    log:
+        "logs/statistics/{codec}.log",
     priority: 10
     resources:
         **resources("statistics"),
     params:
         arguments=arguments("statistics"),
+    message:
+        asking("statistics {wildcards.codec}")
     shell:
         "python -m dctdiff.stages.statistics --images {input.images} --latents results/latents/{wildcards.codec}.npy"
         " {params.arguments}"
@@ -106,10 +131,14 @@ rule spectrum:
     output:
         spectrum="results/statistics/spectra/{spectrum}.json",
         record="results/records/spectrum/{spectrum}.json",
+    log:
+        "logs/spectrum/{spectrum}.log",
     resources:
         **resources("spectrum"),
     params:
         arguments=arguments("spectrum"),
+    message:
+        asking("spectrum {wildcards.spectrum}")
     shell:
         "python -m dctdiff.stages.spectrum --images {input.images} --statistics {input.statistics}"
         " {params.arguments} --out_spectrum {output.spectrum}"
@@ -123,11 +152,15 @@ rule reference:
     output:
         reference="data/{dataset}/reference.npz",
         record="results/records/reference/{dataset}.json",
+    log:
+        "logs/reference/{dataset}.log",
     resources:
         **resources("reference"),
     params:
         arguments=arguments("reference"),
         launcher=launcher,
+    message:
+        asking("reference {wildcards.dataset}")
     shell:
         "{params.launcher}python -m dctdiff.stages.reference --images data/{wildcards.dataset}/train.zip {params.arguments}"
         " --out_reference {output.reference}"

@@ -14,6 +14,8 @@ rule weights:
         checkpoints=update(directory("results/runs/{run}/checkpoints")),
         log=update("results/training/{run}.jsonl"),
         record=update("results/records/weights/{run}.json"),
+    log:
+        "logs/weights/{run}.log",
     priority: 10
     resources:
         **resources("weights"),
@@ -25,6 +27,8 @@ rule weights:
         statistics=run_statistics,
         arguments=arguments("weights"),
         launcher=launcher,
+    message:
+        asking("weights {wildcards.run}")
     shell:
         "{params.launcher}python -m dctdiff.stages.{params.module} --images {params.images} --pixels {params.pixels}"
         " --latents {params.latents} --statistics {params.statistics} {params.arguments} --out_weights {output.weights} --out_checkpoints {output.checkpoints}"
@@ -41,12 +45,16 @@ rule select:
         weights="results/runs/{run}/best.safetensors",
         selection="results/evaluations/selections/{run}.json",
         record="results/records/select/{run}.json",
+    log:
+        "logs/select/{run}.log",
     priority: 10
     resources:
         **resources("select"),
     params:
         arguments=arguments("select"),
         launcher=launcher,
+    message:
+        asking("select {wildcards.run}")
     shell:
         "{params.launcher}python -m dctdiff.stages.select --checkpoints {input.checkpoints} --reference_file {input.reference}"
         " {params.arguments}"
@@ -60,13 +68,17 @@ rule sample:
         stale=stale("sample"),
     output:
         samples="results/samples/{cell}.zip",
-        grid="results/grids/cells/{cell}.png",
+        grid=shown("results/grids/cells/{cell}.png", "Grids", "cells", cell="{cell}"),
         record="results/records/sample/{cell}.json",
+    log:
+        "logs/sample/{cell}.log",
     resources:
         **resources("sample"),
     params:
         arguments=arguments("sample"),
         launcher=launcher,
+    message:
+        asking("sample {wildcards.cell}")
     shell:
         "{params.launcher}python -m dctdiff.stages.sample --weights {input.weights} {params.arguments}"
         " --out_samples {output.samples} --out_grid {output.grid}"

@@ -38,8 +38,15 @@ rule tables:
         logs=LOGS,
         stale=stale("tables"),
     output:
-        report(TABLES, category="Tables", caption="../report/tables.rst"),
+        [
+            shown(path, "Tables", table=Path(path).stem, format=Path(path).suffix)
+            for path in TABLES
+        ],
         record="results/records/tables.json",
+    log:
+        "logs/tables.log",
+    message:
+        "tables"
     shell:
         "python -m dctdiff.stages.tables --plan {input.plan} --published {input.published} --evaluations results/evaluations"
         " --statistics results/statistics --logs results/training --out_tables results/tables"
@@ -58,11 +65,15 @@ rule report:
         grids=GRIDS,
         stale=stale("report"),
     output:
-        figures=report(FIGURES, category="Figures", caption="../report/figures.rst"),
+        figures=[shown(path, "Figures", figure=Path(path).stem) for path in FIGURES],
         report="results/report/index.html",
         record="results/records/report.json",
+    log:
+        "logs/report.log",
     params:
         arguments=arguments("report"),
+    message:
+        "report"
     shell:
         "python -m dctdiff.stages.report --plan {input.plan} --published {input.published} --tables results/tables"
         " --evaluations results/evaluations --statistics results/statistics --logs results/training"

@@ -21,8 +21,11 @@ from dctdiff.pipeline.devices import only_user
 from dctdiff.pipeline.digests import digests
 from dctdiff.pipeline.environment import check_alone, ignore_strangers, process_rank
 from dctdiff.pipeline.errors import ERROR_FILE, UserError, mendable
+from dctdiff.pipeline.estimate import left
+from dctdiff.pipeline.job import job
 from dctdiff.pipeline.launch import launch, n_gpus
 from dctdiff.pipeline.ledger import accounted
+from dctdiff.pipeline.log import keep_log
 from dctdiff.pipeline.record import Used, check_whole, write_record
 from dctdiff.pipeline.slice import explain, without_none
 
@@ -131,6 +134,8 @@ def run_stage(
     def run() -> None:
         started = time.monotonic()
         ignore_strangers()
+        if job() and ERROR_FILE not in os.environ and process_rank() == 0:  # another that has started this has a log
+            keep_log(job())
         if processes is None:
             check_alone()
         check_beside(Path.cwd())
@@ -159,6 +164,8 @@ def _run_recorded(main: Callable[..., Used | None], command: Command, started: f
         files = {"inputs": inputs | digests(used.files), "outputs": outputs}
         code, seconds = code_behind(function, used.entries), time.monotonic() - started
         write_record(command.record, module, command.words, files, code, seconds)
+        if job() and (estimate := left()):
+            print(f"{estimate} ({' '.join(job().parts)}: {seconds:.0f} s)", file=sys.stderr, flush=True)
 
 
 def run_command(main: Callable[[], None]) -> None:

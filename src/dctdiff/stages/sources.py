@@ -1,16 +1,19 @@
 """Look at the local images of every dataset, for DVC: one digest per dataset, which download depends on.
 
 DVC sees an edit in a folder or archive only if a stage names it, and it has no conditions, so this
-stage runs at each ``dvc repro``. Snakemake looks at the same files when it reads the Snakefile.
+stage runs at each ``dvc repro``, and says what else is to be run, for the estimate of the time left. Snakemake looks at
+the same files when it reads the Snakefile.
 """
 
 from argparse import Namespace
 from pathlib import Path
 
 from dctdiff.params.download import Download
+from dctdiff.params.status import whys_stale
 from dctdiff.params.suite import read_params
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.digests import digests
+from dctdiff.pipeline.estimate import expect
 from dctdiff.pipeline.files import write_text
 from dctdiff.stages.download import sources
 
@@ -29,7 +32,9 @@ def described(download: Download) -> str | None:
 
 
 def main(paths: Namespace) -> None:
-    for name, dataset in read_params(paths.params)["suite"]["datasets"].items():
+    suite = read_params(paths.params)["suite"]
+    expect(job for job, why in whys_stale(suite).items() if why)
+    for name, dataset in suite["datasets"].items():
         path = Path(paths.out_sources) / f"{name}.txt"
         text = described(Download.model_validate(dataset["download"]))
         if text is not None or not path.exists():
