@@ -42,6 +42,7 @@ rule tables:
             shown(path, "Tables", table=Path(path).stem, format=Path(path).suffix)
             for path in TABLES
         ],
+        metrics="results/metrics.json",
         record="results/records/tables.json",
     log:
         "logs/tables.log",
@@ -50,6 +51,7 @@ rule tables:
     shell:
         "python -m dctdiff.stages.tables --plan {input.plan} --published {input.published} --evaluations results/evaluations"
         " --statistics results/statistics --logs results/training --out_tables results/tables"
+        " --out_metrics {output.metrics}"
         " --out_record {output.record}"
 
 

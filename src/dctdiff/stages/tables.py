@@ -11,10 +11,10 @@ from dctdiff.params.published import load_published
 from dctdiff.params.suite import Plan
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
-from dctdiff.pipeline.files import read_json, read_json_lines, write_text
+from dctdiff.pipeline.files import read_json, read_json_lines, write_json, write_text
 from dctdiff.pipeline.slice import Form
 from dctdiff.report.tables.latex import to_latex
-from dctdiff.report.tables.suite import build_tables
+from dctdiff.report.tables.suite import build_tables, metrics
 
 PATHS = {
     "plan": "JSON of the plan stage",
@@ -23,6 +23,7 @@ PATHS = {
     "statistics": "folder of statistics",
     "logs": "folder of training logs",
     "out_tables": "folder of the tables; tables of another suite in it are removed",
+    "out_metrics": "distance of each cell, JSON, for DVC",
 }
 
 EVALUATED = {  # kind -> the section of the plan that its names come from, and its form
@@ -103,6 +104,7 @@ def main(paths: Namespace) -> None:
     plan = read_plan(paths.plan, paths.published)
     results = read_results(plan, paths.evaluations, paths.statistics, paths.logs)
     write_tables(Path(paths.out_tables), plan, results)
+    write_json(paths.out_metrics, metrics(plan, results["evaluations"]))
 
 
 if __name__ == "__main__":

@@ -61,6 +61,12 @@ def build_tables(plan: dict, evaluations: Evaluations, statistics: dict, logs: d
     return tables
 
 
+def metrics(plan: dict, evaluations: Evaluations) -> dict[str, float]:
+    """Cell -> distance of its samples, of the cells that have one: what `dvc metrics` and `dvc exp show` compare."""
+    found = {name: evaluation["value"] for name, evaluation in current(plan, evaluations)["cells"].items()}
+    return {name: round(value, 4) for name, value in found.items() if value is not None}
+
+
 def current(plan: dict, evaluations: Evaluations) -> Evaluations:
     """The evaluations that were made with the params of the plan: a name alone proves nothing."""
     kept = {kind: dict(named) for kind, named in evaluations.items()}
