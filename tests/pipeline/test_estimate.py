@@ -7,16 +7,16 @@ import pytest
 
 from dctdiff.pipeline.estimate import expect, left, remaining, rounded
 
-JOBS = {"crop/a": 10.0, "weights/a": 100.0, "weights/b": 300.0, "weights/c": None}
+JOBS = {"crop/a": 10.0, "weights/a": 100.0, "weights/b": 300.0}
 
 
 def test_one_job_after_the_other():
-    assert remaining(JOBS, {"crop/a"}, elapsed=10.0) == 100 + 300 + 200  # a new run as the mean of the others
-    assert remaining(JOBS, set(JOBS), elapsed=710.0) == 0
+    assert remaining(JOBS, {"crop/a"}, elapsed=10.0) == 100 + 300
+    assert remaining(JOBS, set(JOBS), elapsed=710.0) is None
 
 
 def test_jobs_that_run_side_by_side():
-    assert remaining(JOBS, {"crop/a", "weights/b"}, elapsed=155.0) == pytest.approx(300 / 2)
+    assert remaining(JOBS, {"crop/a", "weights/b"}, elapsed=155.0) == pytest.approx(100 / 2)
 
 
 def test_a_first_run_has_no_estimate():
@@ -34,12 +34,14 @@ def test_what_is_done_since_the_start_counts(tmp_path, monkeypatch):
     old = tmp_path / "results/records/sample/a.json"
     old.write_text("{}")
     os.utime(old, (1, 1))
-    expect([("sample", "a"), ("sample", "b"), ("tables", None)])
+    expect([("sample", "a"), ("sample", "new"), ("tables",)])
     assert left() == "0 of 3 jobs done"  # the tables have never been made
     (tmp_path / "results/records/tables.json").write_text("{}")
     assert left() == "1 of 3 jobs done, about 3 min left"
     old.write_text("{}")
     assert left().startswith("2 of 3 jobs done, about ")
+    (tmp_path / "results/records/sample/new.json").write_text("{}")
+    assert left() == "3 of 3 jobs done"
     (tmp_path / ".cache/estimate.json").write_text("{")
     assert left() is None
 

@@ -10,10 +10,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from statistics import fmean
 
-from dctdiff.pipeline import record
+from dctdiff.pipeline import ledger, record
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import read_json, write_json
-from dctdiff.pipeline.ledger import read_ledger
 from dctdiff.pipeline.slice import Form
 
 FILE = Path(".cache/estimate.json")
@@ -21,18 +20,26 @@ FILE = Path(".cache/estimate.json")
 
 class Estimate(Form):
     began: float  # seconds since 1970
-    jobs: dict[str, float | None]  # that are to be run -> the seconds that each took last, None of a new one
+    jobs: dict[str, float | None]  # that are to be run -> seconds that each took last (a new one: its stage)
 
 
 def expect(jobs: Iterable[tuple[str, ...]]) -> None:
     """Write down the jobs (stage, and name if it has several) that are to be run from now on."""
-    seconds = {str(record.record_path(*job).relative_to(record.FOLDER).with_suffix("")): _last(*job) for job in jobs}
+    files = [record.record_path(*job).relative_to(record.FOLDER).with_suffix(".jsonl") for job in jobs]
+    usual = {folder: _usual(ledger.FOLDER / folder) for folder in {file.parent for file in files if file.parent.name}}
+    seconds = {str(file.with_suffix("")): _last(ledger.FOLDER / file) or usual.get(file.parent) for file in files}
     with contextlib.suppress(OSError):
         write_json(FILE, {"began": time.time(), "jobs": seconds})
 
 
-def _last(stage: str, name: str | None = None) -> float | None:
-    return next((line.seconds for line in reversed(read_ledger(stage, name)) if line.event == "done"), None)
+def _last(path: Path) -> float | None:
+    return next((line.seconds for line in reversed(ledger.read_lines(path)) if line.event == "done"), None)
+
+
+def _usual(folder: Path) -> float | None:
+    """Of all jobs of a stage, for one that is new."""
+    seconds = [found for path in folder.glob("*.jsonl") if (found := _last(path)) is not None]
+    return fmean(seconds) if seconds else None
 
 
 def left() -> str | None:
@@ -49,21 +56,15 @@ def left() -> str | None:
 
 
 def remaining(jobs: dict[str, float | None], done: set[str], elapsed: float) -> float | None:
-    """Seconds that the other jobs will take; a new job counts as the mean of its stage. None if nothing is known.
+    """Seconds that the other jobs will take; None if there are none, or one of them has never run.
 
     Jobs that ran side by side so far will go on doing so: as many seconds of jobs pass in a second.
     """
-    known = {job: seconds if seconds is not None else _usual(job, jobs) for job, seconds in jobs.items()}
-    if any(known[job] is None for job in jobs.keys() - done):
+    others = [seconds for job, seconds in jobs.items() if job not in done]
+    if not others or None in others:
         return None
-    passed = sum(known[job] or 0.0 for job in done)
-    return sum(known[job] for job in jobs.keys() - done) / max(1.0, passed / max(elapsed, 1.0))
-
-
-def _usual(job: str, jobs: dict[str, float | None]) -> float | None:
-    stage = job.partition("/")[0]
-    seconds = [found for other, found in jobs.items() if found is not None and other.partition("/")[0] == stage]
-    return fmean(seconds) if seconds else None
+    passed = sum(jobs[job] or 0.0 for job in done)
+    return sum(others) / max(1.0, passed / max(elapsed, 1.0))
 
 
 def rounded(seconds: float) -> str:
