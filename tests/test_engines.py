@@ -86,6 +86,25 @@ def test_ten_keys_are_enough_for_own_images(tmp_path):
     assert len(image_names(folder / "data/photos/heldout.zip")) == 4
 
 
+GRID = "    grid:\n      micro32-rgb: {lr: [0.001, 0.002], seed: [1, 2]}\n    selections:\n"
+
+
+def test_a_grid_is_the_same_for_both_engines(tmp_path):
+    """DVC has read its stages before anything runs, so it stops once."""
+    folder, told = copy_project(tmp_path), "DVC did not know the grid of params.yaml yet"
+    before = edit_micro(folder, "    selections:\n", GRID)
+    assert told in run(folder, "dvc", "repro", "plan", fails=True)
+    run(folder, "dvc", "repro", "plan")
+    assert len(json.loads((folder / "results/plan.json").read_text())["runs"]) == 6
+    assert dag_differences(folder) == []
+    commands = {name: stage.command for name, stage in stages_of(folder, "dvc").items()}
+    assert " --lr 0.002 " in commands["weights@micro32-rgb-lr0_002-seed2"]
+    assert " --run micro32-rgb-lr0_002-seed2 " in commands["sample@micro-rgb-dpm-lr0_002-seed2"]
+    (folder / "params.yaml").write_text(before)
+    assert told in run(folder, "dvc", "repro", "plan", fails=True)
+    assert "weights@micro32-rgb-lr0_002-seed2" not in stages_of(folder, "dvc")
+
+
 PIXEL_RELEASE = "codec: micro32-pixel\n        release: {file: b.pth, resolution: 32, patch_size: 8}"
 
 
@@ -292,6 +311,45 @@ def test_the_work_of_one_engine_is_valid_for_the_other(finished):
     assert snakemake_would_run(by_dvc) == set()
 
 
+def test_a_grid_trains_only_what_it_adds(finished):
+    folder = finished[0]
+    before = edit_micro(folder, "    selections:\n", GRID)
+    output = run(folder, "snakemake", "--dry-run", "--cores", "1")
+    assert sorted(re.findall(r"Job \d+: (weights [\w-]+)", output)) == [
+        f"weights micro32-rgb-{name}" for name in ("lr0_001-seed2", "lr0_002-seed1", "lr0_002-seed2")
+    ]
+    assert snakemake_would_run(folder) == {"plan", "weights", "sample", "evaluate", *RESULTS}
+    (folder / "params.yaml").write_text(before)
+    assert snakemake_would_run(folder) == set()
+
+
+def test_snakemakes_own_tools(finished, tmp_path):
+    """Its report holds what was made, its linter finds what docs/engines.md names, and what it prints can be read."""
+    folder = finished[0]
+    page = tmp_path / "report.html"
+    run(folder, "snakemake", "--report", str(page))
+    text = page.read_text()
+    for shown in ('{"table": "quality", "format": ".md"}', '{"figure": "loss"}', '{"cell": "micro-dct-dpm"}',
+                  '{"dataset": "micro32"}', "Some images of the cell micro-dct-dpm, made by"):  # fmt: skip
+        assert shown in text
+    found = re.findall(r"^    \* (.*)$", run(folder, "snakemake", "--lint", fails=True), flags=re.MULTILINE)
+    assert set(found) == {"Specify a conda environment or container for each rule.:"}
+    refused = run(folder, "snakemake", "--dry-run", "--config", "a=1", fails=True)
+    assert "--config and --configfile are not supported: edit params.yaml" in refused
+    printed = run(folder, "snakemake", "--dry-run", "--forceall", "--cores", "1").splitlines()
+    assert len([line for line in printed if re.match(r"Job \d+: ", line)]) == 33
+    assert max(map(len, printed)) < 120
+
+
+def test_dvc_compares_distances_and_pictures(finished):
+    folder = finished[1]
+    metrics = json.loads(run(folder, "dvc", "metrics", "show", "--json"))
+    assert "micro-dct-dpm" in str(metrics) and "results/metrics.json" in str(metrics)
+    run(folder, "dvc", "plots", "show")
+    pictures = {path.name for path in (folder / "dvc_plots/static").iterdir()}
+    assert {"workspace_results_figures_loss.png", "workspace_results_grids_cells_micro-dct-dpm.png"} <= pictures
+
+
 RESULTS = {"tables", "report"}
 EDITS = [
     ("nfe: 3, n_images: 8", "nfe: 4, n_images: 8", {"plan", "select", "sample", "evaluate", *RESULTS}),
@@ -387,7 +445,10 @@ def test_an_experiment_that_is_stashed_is_not_taken_for_the_params_of_before(fin
     for words in (["config", "user.name", "a"], ["config", "user.email", "a@b"], ["add", "params.yaml", "dvc.lock"]):
         run(folder, "git", *words)
     run(folder, "git", "commit", "--quiet", "--message", "before")
-    run(folder, "dvc", "exp", "run", "--set-param", "suite.cells.micro-dct-dpm.nfe=5")
+    output = run(folder, "dvc", "exp", "run", "--set-param", "suite.cells.micro-dct-dpm.nfe=5")
+    assert "git checkout params.yaml takes it back" in output
+    shown = run(folder, "dvc", "exp", "show", "--only-changed", "--drop", "results/|suites", "--csv").splitlines()
+    assert "micro-dct-dpm,suite.cells.micro-dct-dpm.nfe" in shown[0] and len(shown[0].split(",")) < 10
     assert snakemake_would_run(folder) == set()
     run(folder, "git", "stash")
     assert snakemake_would_run(folder) == {"plan", "sample", "evaluate", *RESULTS}

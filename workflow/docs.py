@@ -180,6 +180,8 @@ def type_name(annotation, bounds: Iterable = ()) -> str:
     """What a value may be, in words. ``bounds``: constraints of pydantic, or fields that hold them."""
     if typing.get_origin(annotation) is typing.Literal:
         return ", ".join(f"`{value}`" for value in typing.get_args(annotation))
+    if annotation is list:
+        return "list of values"
     if isinstance(annotation, types.GenericAlias):
         return f"list of {type_name(typing.get_args(annotation)[0])}"
     if typing.get_origin(annotation) is typing.Annotated:
@@ -254,7 +256,9 @@ def rulegraph() -> str:
         command = [sys.executable, "-m", "snakemake", "--rulegraph", "mermaid-js"]
         drawn = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
     rules = dict(re.findall(r"(id\d+)\[(\w+)\]", drawn))
-    arrows = sorted(f"  {rules[above]} --> {rules[below]}" for above, below in re.findall(r"(id\d+) --> (id\d+)", drawn))
+    arrows = sorted(
+        f"  {rules[above]} --> {rules[below]}" for above, below in re.findall(r"(id\d+) --> (id\d+)", drawn)
+    )
     return "\n".join(["```mermaid", "flowchart LR", *arrows, "```"])
 
 

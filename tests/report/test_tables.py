@@ -133,6 +133,20 @@ def test_each_checkpoint_has_a_row_and_the_best_is_marked():
     assert checkpoints_table(PLAN, only).iloc[0][["step", "distance", "best"]].tolist() == ["not known", "n/a", "yes"]
 
 
+def test_runs_of_a_grid_stand_side_by_side():
+    """With the run that the grid was made from, and what has not run."""
+    plan = copy.deepcopy(PLAN)
+    run = plan["cells"]["a"]["run"]
+    plan["runs"][run] |= {"seed": 1}
+    plan["grid"] = {run: {"seed": [1, 99]}}
+    plan["runs"][f"{run}-seed99"] = {**plan["runs"][run], "seed": 99}
+    plan["cells"]["a-seed99"] = {**plan["cells"]["a"], "run": f"{run}-seed99"}
+    table, caption = build_tables(plan, EVALUATIONS, {}, {})["grid"]
+    own, other = table[table["seed"] != "99"], table[table["seed"] == "99"]
+    assert own["distance"].tolist()[0] == "5.61" and other["distance"].tolist() == ["not run"]
+    assert set(table["grid of"]) == {run} and caption
+
+
 def test_evaluations_of_other_suites_are_left_out():
     evaluations = copy.deepcopy(EVALUATIONS)
     evaluations["cells"]["stranger"] = evaluation(1.0)

@@ -14,6 +14,8 @@ from dctdiff.pipeline.estimate import expect
 from dctdiff.pipeline.kept import read_kept
 from dctdiff.pipeline.lock import forget_dead_snakemakes
 from dctdiff.pipeline.signals import pass_on_to_jobs
+from dctdiff.params.document import read_document
+from dctdiff.params.grid import tell_dvc
 from dctdiff.params.jobs import has_latents, latents_file, words_of
 from dctdiff.params.machine import check_machine, read_machine
 from dctdiff.params.resources import KEYS, cached_needs, snakemake_resources
@@ -43,6 +45,8 @@ try:
     check_machine(MACHINE, suite, params["suites"])
     PUBLISHED = load_published(PUBLISHED_FILE, suite.published)
     check_published(suite, PUBLISHED, PUBLISHED_FILE)
+    if workflow.is_main_process:
+        tell_dvc(read_document("params.yaml")["suite"])
 except (UserError, OSError) as error:
     raise WorkflowError(str(mendable(error) or error)) from None
 

@@ -9,6 +9,7 @@ from dctdiff.params.crop import Crop
 from dctdiff.params.document import Document, read_document
 from dctdiff.params.download import Download
 from dctdiff.params.evaluate import Extractor, Reference
+from dctdiff.params.grid import Grid, with_grid
 from dctdiff.params.published import PublishedNumbers
 from dctdiff.params.report import Report
 from dctdiff.params.round_trip import RoundTrip
@@ -24,7 +25,7 @@ from dctdiff.pipeline.slice import Name, Slice, explain, together
 
 # In the order of the report; some come with their section. Tables of published distances have
 # other names and follow the first.
-TABLES = ("quality", "checkpoints", "costs", "truncation", "upsampling", "statistics", "training")
+TABLES = ("quality", "grid", "checkpoints", "costs", "truncation", "upsampling", "statistics", "training")
 
 
 class Dataset(Slice):
@@ -42,6 +43,7 @@ class Suite(Slice):
     upsamplings: dict[Name, Upsampling] = Field(description="DCT upsampling beside bicubic, Lanczos and nearest")
     spectra: dict[Name, Spectrum] = Field(description="power spectra along the forward process")
     runs: dict[Name, Run] = Field(min_length=1, description="models: trained here, or published")
+    grid: Grid | None = Field(None, description="run: key: values; a run and its cells for each combination of values")
     selections: dict[Name, Selection] = Field(description="run: choice of the best of its checkpoints")
     cells: dict[Name, Cell] = Field(min_length=1, description="sampled and evaluated: the cells of the tables")
     round_trip: RoundTrip = Field(description="floor: held-out images through each codec")
@@ -73,6 +75,7 @@ class Suite(Slice):
             for name, entry in getattr(self, section).items():
                 yield from check_key(f"{section}.{name}.{key}", getattr(entry, key), getattr(self, target))
         yield from check_names("selections", self.selections, self.runs)
+        yield from check_names("grid", self.grid or {}, self.runs)
 
     def _wrong_pairs(self) -> Iterator[str]:
         for section in ("spectra", "runs"):
@@ -191,13 +194,13 @@ def _wrong_numbers(suite: Suite, published: PublishedNumbers) -> Iterator[str]:
 
 
 PLANNED = {
-    "datasets", "codecs", "truncations", "upsamplings", "spectra", "runs", "selections", "cells", "published",
+    "datasets", "codecs", "truncations", "upsamplings", "spectra", "runs", "grid", "selections", "cells", "published",
 }  # fmt: skip
 
 
 Plan = create_model(
-    "Plan", __base__=Slice, **{name: Suite.model_fields[name].annotation for name in PLANNED - {"published"}},
-    published=(Name | None, None),
+    "Plan", __base__=Slice, **{name: Suite.model_fields[name].annotation for name in PLANNED - {"grid", "published"}},
+    grid=(Grid | None, None), published=(Name | None, None),
 )  # fmt: skip
 
 
@@ -211,6 +214,8 @@ def table_names(suite: dict) -> list[str]:
     absent = {name for name in ("truncation", "upsampling") if not suite[f"{name}s"]}
     if not suite["selections"]:
         absent.add("checkpoints")
+    if not suite.get("grid"):
+        absent.add("grid")
     published = suite.get("published") or {}
     if not published.get("costs"):
         absent.add("costs")
@@ -253,8 +258,11 @@ def load_suite(path: str | Path) -> Suite:
 
 
 def read_params(path: str | Path) -> Document:
-    """The whole document, not yet validated."""
-    return read_document(path)
+    """The whole document, not yet validated; the chosen suite has what its grid stands for."""
+    document = read_document(path)
+    if isinstance(document.get("suite"), dict):
+        document["suite"] = with_grid(document["suite"])
+    return document
 
 
 def validated(document: dict, path: str = "params.yaml") -> Params:

@@ -9,6 +9,7 @@ from dctdiff.report.tables.checkpoints import checkpoints_table
 from dctdiff.report.tables.costs import COSTS_NOTE, costs_table
 from dctdiff.report.tables.distances import distances_table
 from dctdiff.report.tables.fields import Evaluations
+from dctdiff.report.tables.grid import grid_table
 from dctdiff.report.tables.quality import protocol_note, quality_table
 from dctdiff.report.tables.seeds import groups_of_cells, seeds_table
 from dctdiff.report.tables.statistics import SHOWN_ENTROPIES, statistics_table
@@ -30,6 +31,8 @@ def build_tables(plan: dict, evaluations: Evaluations, statistics: dict, logs: d
             distances_table(plan, rows, evaluations),
             f"Published and reproduced: {name.replace('_', ' ')}.",
         )
+    if plan.get("grid"):
+        tables["grid"] = grid_table(plan, evaluations), "Runs of a grid, and the distance of their samples."
     if any(len(names) > 1 for names in groups_of_cells(plan)):
         tables["seeds"] = (
             seeds_table(plan, evaluations),
