@@ -14,7 +14,7 @@ from PIL import Image
 from dctdiff.data.archive import image_names
 from dctdiff.models.config import ModelConfig
 from dctdiff.models.release import write_state_dict
-from dctdiff.params.suite import load_suite
+from dctdiff.params.suite import load_suite, read_params
 from dctdiff.pipeline.files import sha256
 from engines import ROOT, copy_project, differences, edit, run, stages_of, take_over
 from server import serving
@@ -42,7 +42,7 @@ def dvc_runs(folder: Path, *options: str) -> set[str]:
 
 
 def dag_differences(folder: Path) -> list[str]:
-    params = yaml.safe_load((folder / "params.yaml").read_text())
+    params = read_params(folder / "params.yaml")
     return differences(stages_of(folder, "snakemake"), stages_of(folder, "dvc"), params)
 
 
@@ -93,10 +93,10 @@ def test_a_grid_is_the_same_for_both_engines(tmp_path):
     """DVC has read its stages before anything runs, so it stops once."""
     folder, told = copy_project(tmp_path), "DVC did not know the grid of params.yaml yet"
     before = edit_micro(folder, "    selections:\n", GRID)
-    assert told in run(folder, "dvc", "repro", "plan", fails=True)
+    assert told in run(folder, "dvc", "repro", "validate", fails=True)
+    assert dag_differences(folder) == []
     run(folder, "dvc", "repro", "plan")
     assert len(json.loads((folder / "results/plan.json").read_text())["runs"]) == 6
-    assert dag_differences(folder) == []
     commands = {name: stage.command for name, stage in stages_of(folder, "dvc").items()}
     assert " --lr 0.002 " in commands["weights@micro32-rgb-lr0_002-seed2"]
     assert " --run micro32-rgb-lr0_002-seed2 " in commands["sample@micro-rgb-dpm-lr0_002-seed2"]
