@@ -2,11 +2,13 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
 from dctdiff.pipeline.estimate import expect, left, remaining, rounded
 
+JOB = Path("tables")
 JOBS = {"crop/a": 10.0, "weights/a": 100.0, "weights/b": 300.0}
 
 
@@ -26,7 +28,7 @@ def test_a_first_run_has_no_estimate():
 
 def test_what_is_done_since_the_start_counts(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert left() is None
+    assert left(JOB) is None
     os.makedirs("results/ledger/sample"), os.makedirs("results/records/sample")
     for name in ("a", "b"):
         line = {"event": "done", "host": "here", "process": 1, "seconds": 90.0}
@@ -35,15 +37,16 @@ def test_what_is_done_since_the_start_counts(tmp_path, monkeypatch):
     old.write_text("{}")
     os.utime(old, (1, 1))
     expect([("sample", "a"), ("sample", "new"), ("tables",)])
-    assert left() == "0 of 3 jobs done"  # the tables have never been made
+    assert left(JOB) == "0 of 3 jobs done"  # the tables have never been made
     (tmp_path / "results/records/tables.json").write_text("{}")
-    assert left() == "1 of 3 jobs done, about 3 min left"
+    assert left(JOB) == "1 of 3 jobs done, about 3 min left"
     old.write_text("{}")
-    assert left().startswith("2 of 3 jobs done, about ")
+    assert left(JOB).startswith("2 of 3 jobs done, about ")
     (tmp_path / "results/records/sample/new.json").write_text("{}")
-    assert left() == "3 of 3 jobs done"
+    assert left(JOB) == "3 of 3 jobs done"
+    assert left(Path("validate")) is None  # which the engine has not begun with
     (tmp_path / ".cache/estimate.json").write_text("{")
-    assert left() is None
+    assert left(JOB) is None
 
 
 def test_minutes_are_rounded():

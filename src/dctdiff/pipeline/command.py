@@ -164,7 +164,7 @@ def _run_recorded(main: Callable[..., Used | None], command: Command, started: f
         files = {"inputs": inputs | digests(used.files), "outputs": outputs}
         code, seconds = code_behind(function, used.entries), time.monotonic() - started
         write_record(command.record, module, command.words, files, code, seconds)
-        if job() and (estimate := left()):
+        if job() and (estimate := left(job())):
             print(f"{estimate} ({' '.join(job().parts)}: {seconds:.0f} s)", file=sys.stderr, flush=True)
 
 

@@ -42,13 +42,15 @@ def _usual(folder: Path) -> float | None:
     return fmean(seconds) if seconds else None
 
 
-def left() -> str | None:
-    """ "3 of 33 jobs done, about 4 min left"; None if no engine has written down what is to be run."""
+def left(job: Path) -> str | None:
+    """ "3 of 33 jobs done, about 4 min left", said by one of them; None if no engine has begun with it."""
     try:
         estimate = read_json(FILE, Estimate)
     except (OSError, UserError):
         return None
     began, jobs = estimate["began"], estimate["jobs"]
+    if str(job) not in jobs:
+        return None
     done = {job for job in jobs if _time(record.FOLDER / f"{job}.json") >= began}
     said = f"{len(done)} of {len(jobs)} jobs done"
     seconds = remaining(jobs, done, time.time() - began)
