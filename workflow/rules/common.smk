@@ -135,8 +135,8 @@ def resources(stage):
 
 
 def asking(job):
-    """A message: the job, and what a scheduler would be asked for."""
-    return f"{job} ({{resources.gpu}} GPUs, {{resources.mem_mb}} MB, {{resources.runtime}} min at most)"
+    """A message: the job, and what a scheduler would be asked for; of GPUs there are two ways to ask."""
+    return f"{job} ({{resources.nodes}} x {{resources.cpus_per_task}} cores, {{resources.mem_mb}} MB, {{resources.runtime}} min)"
 
 
 def launcher(wildcards, resources):
