@@ -445,10 +445,11 @@ def test_an_experiment_that_is_stashed_is_not_taken_for_the_params_of_before(fin
     for words in (["config", "user.name", "a"], ["config", "user.email", "a@b"], ["add", "params.yaml", "dvc.lock"]):
         run(folder, "git", *words)
     run(folder, "git", "commit", "--quiet", "--message", "before")
-    output = run(folder, "dvc", "exp", "run", "--set-param", "suite.cells.micro-dct-dpm.nfe=5")
-    assert "git checkout params.yaml takes it back" in output
-    shown = run(folder, "dvc", "exp", "show", "--only-changed", "--drop", "results/|suites", "--csv").splitlines()
-    assert "micro-dct-dpm,suite.cells.micro-dct-dpm.nfe" in shown[0] and len(shown[0].split(",")) < 10
+    run(folder, "dvc", "exp", "run", "--set-param", "suite.cells.micro-dct-dpm.nfe=5")
+    shown = run(folder, "dvc", "exp", "show", "--only-changed", "--drop", "results/|suites", "--csv")
+    columns = shown.splitlines()[0].split(",")
+    assert [column for column in columns if column.startswith("suite")] == ["suite.cells.micro-dct-dpm.nfe"]
+    assert "micro-dct-dpm" in columns  # its distance
     assert snakemake_would_run(folder) == set()
     run(folder, "git", "stash")
     assert snakemake_would_run(folder) == {"plan", "sample", "evaluate", *RESULTS}

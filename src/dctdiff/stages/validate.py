@@ -5,7 +5,6 @@ pipeline before any work, and a right one reruns nothing. Snakemake checks befor
 a grid stands for; DVC, which has read that before, then has to be started again.
 """
 
-import sys
 from argparse import Namespace
 
 from dctdiff.params.document import read_document
@@ -16,10 +15,6 @@ from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import write_text
 
-REWRITTEN = (
-    "note: the suite of params.yaml is no alias of one of its suites: dvc exp run -S writes the file anew, without "
-    "aliases and comments. git checkout params.yaml takes it back; a grid (docs/editing.md) tries values in two lines"
-)
 PATHS = {
     "params": "params.yaml",
     "published": "published numbers, YAML",
@@ -30,11 +25,8 @@ PATHS = {
 def main(paths: Namespace) -> None:
     suite = load_suite(paths.params)
     check_published(suite, load_published(paths.published, suite.published), paths.published)
-    document = read_document(paths.params)
-    if tell_dvc(document["suite"]):
+    if tell_dvc(read_document(paths.params)["suite"]):
         raise UserError(f"DVC did not know the grid of {paths.params} yet; {FILE} tells it now: start it once more")
-    if not any(document["suite"] is chosen for chosen in document["suites"].values()):
-        print(REWRITTEN, file=sys.stderr, flush=True)
     write_text(paths.out_valid, "valid\n")
 
 
