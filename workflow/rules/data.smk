@@ -88,11 +88,15 @@ rule latents:
     output:
         latents="results/latents/{codec}.npy",
         record="results/records/latents/{codec}.json",
+    log:
+        "logs/latents/{codec}.log",
     priority: 10
     resources:
         **resources("latents"),
     params:
         arguments=arguments("latents"),
+    message:
+        asking("latents {wildcards.codec}")
     shell:
         "python -m dctdiff.stages.latents --images {input.images} {params.arguments}"
         " --out_latents {output.latents}"
