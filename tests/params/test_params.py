@@ -20,7 +20,7 @@ from dctdiff.params.download import Download
 from dctdiff.params.jobs import flags
 from dctdiff.params.published import FILE, load_published
 from dctdiff.params.report import Report
-from dctdiff.params.suite import Suite, check_published, load_suite, validated
+from dctdiff.params.suite import Suite, check_published, load_suite, table_names, validated
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.slice import without_none
 from engines import ROOT, run
@@ -362,3 +362,10 @@ def test_a_value_out_of_range_on_the_command_line_is_named(tmp_path):
     )  # fmt: skip
     first = "--feature_resolution is '3', but should be at least 32"
     assert output.strip() == f"error: {first}; --batch_size is 'x', but should be a whole number"
+
+
+def test_the_suites_with_several_seeds_have_a_table_of_them():
+    with_seeds = {
+        name for name, suite in DOCUMENT["suites"].items() if "seeds" in table_names({**suite, "published": None})
+    }
+    assert with_seeds == {"cifar10-minutes", "cifar10-ablation"}

@@ -14,6 +14,7 @@ from dctdiff.params.published import PublishedNumbers
 from dctdiff.params.report import Report
 from dctdiff.params.round_trip import RoundTrip
 from dctdiff.params.sample import Cell, wrong_sampler
+from dctdiff.params.seeds import groups_of_cells
 from dctdiff.params.select import Selection
 from dctdiff.params.spectrum import Spectrum
 from dctdiff.params.statistics import Codec
@@ -25,7 +26,7 @@ from dctdiff.pipeline.slice import Name, Slice, explain, together
 
 # In the order of the report; some come with their section. Tables of published distances have
 # other names and follow the first.
-TABLES = ("quality", "grid", "checkpoints", "costs", "truncation", "upsampling", "statistics", "training")
+TABLES = ("quality", "seeds", "grid", "checkpoints", "costs", "truncation", "upsampling", "statistics", "training")
 
 
 class Dataset(Slice):
@@ -214,6 +215,8 @@ def table_names(suite: dict) -> list[str]:
     absent = {name for name in ("truncation", "upsampling") if not suite[f"{name}s"]}
     if not suite["selections"]:
         absent.add("checkpoints")
+    if all(len(names) == 1 for names in groups_of_cells(suite)):
+        absent.add("seeds")
     if not suite.get("grid"):
         absent.add("grid")
     published = suite.get("published") or {}

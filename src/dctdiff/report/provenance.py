@@ -4,9 +4,9 @@ import shlex
 from collections.abc import Iterator
 
 from dctdiff.params.forms import CHANNELS
+from dctdiff.params.seeds import groups_of_cells
 from dctdiff.report.spent import Job, quality_jobs
 from dctdiff.report.tables.fields import Evaluations
-from dctdiff.report.tables.seeds import groups_of_cells
 
 
 def made_id(stage: str, name: str | None = None) -> str:

@@ -5,6 +5,7 @@ import statistics
 import altair as alt
 import numpy as np
 
+from dctdiff.params.seeds import family, groups_of_cells
 from dctdiff.report.charts.style import (
     COLOURS,
     DASHES,
@@ -22,7 +23,6 @@ from dctdiff.report.charts.style import (
     scale,
 )
 from dctdiff.report.provenance import made_id
-from dctdiff.report.tables.seeds import family, groups_of_cells
 
 SAMPLERS = {  # dash, shape and name
     "dpm_solver": (SOLID, "circle", "DPM-Solver"),

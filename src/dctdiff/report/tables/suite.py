@@ -4,6 +4,7 @@ The inputs are plain dicts as the stages write them; ``plan`` is the suite in it
 published numbers. Nothing that changes from run to run (times, machines) goes into a table. A number
 stands under "reproduced" only if this pipeline computed it; no field is blank."""
 
+from dctdiff.params.seeds import groups_of_cells
 from dctdiff.report.tables.analysis import truncation_table, upsampling_table, why_none
 from dctdiff.report.tables.checkpoints import checkpoints_table
 from dctdiff.report.tables.costs import COSTS_NOTE, costs_table
@@ -11,7 +12,7 @@ from dctdiff.report.tables.distances import distances_table
 from dctdiff.report.tables.fields import Evaluations
 from dctdiff.report.tables.grid import grid_table
 from dctdiff.report.tables.quality import protocol_note, quality_table
-from dctdiff.report.tables.seeds import groups_of_cells, seeds_table
+from dctdiff.report.tables.seeds import seeds_table
 from dctdiff.report.tables.statistics import SHOWN_ENTROPIES, statistics_table
 from dctdiff.report.tables.training import GMACS_NOTE, training_table
 
@@ -31,13 +32,13 @@ def build_tables(plan: dict, evaluations: Evaluations, statistics: dict, logs: d
             distances_table(plan, rows, evaluations),
             f"Published and reproduced: {name.replace('_', ' ')}.",
         )
-    if plan.get("grid"):
-        tables["grid"] = grid_table(plan, evaluations), "Runs of a grid, and the distance of their samples."
     if any(len(names) > 1 for names in groups_of_cells(plan)):
         tables["seeds"] = (
             seeds_table(plan, evaluations),
             "Cells that differ in nothing but the seed: the distance's mean, and the standard deviation of one seed.",
         )
+    if plan.get("grid"):
+        tables["grid"] = grid_table(plan, evaluations), "Runs of a grid, and the distance of their samples."
     if plan["selections"]:
         tables["checkpoints"] = (
             checkpoints_table(plan, evaluations),
