@@ -118,6 +118,10 @@ def remove_trained_runs(folder: Path) -> None:
         first = text.index(start)
         text = text[:first] + text[text.index("\n", first + len(start)) + 1 :]
     (folder / "params.yaml").write_text(text)
+    published, untold = folder / "data/published.yaml", "  not_published:\n    micro32-dit: [embed_dim, lr]\n"
+    text = published.read_text()
+    assert untold in text
+    published.write_text(text.replace(untold, ""))
 
 
 def test_both_engines_import_what_is_published(tmp_path):
