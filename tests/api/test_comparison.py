@@ -49,5 +49,5 @@ def test_what_is_no_set_is_refused(images, message):
 
 
 def test_an_unknown_extractor_is_refused():
-    with pytest.raises(UserError, match="extractor is 'vgg', but one of efficientnet-lite0, inception is expected"):
+    with pytest.raises(UserError, match="extractor is 'vgg', but one of efficientnet-lite0, inception, inc"):
         dctdiff.distance(IMAGES, IMAGES, "vgg")

@@ -38,6 +38,8 @@ def test_operations_are_counted_by_the_numbers_of_the_plan(plans):
     forward = forward_flops(config_of(plan, cell["run"]))
     assert flops["sample", "micro-dct-dpm"] == cell["n_images"] * cell["nfe"] * forward
     assert flops["evaluate", "micro-dct-dpm"] == pytest.approx(cell["n_images"] * 11.4e9)
+    clip = network_flops(plan, {"extractor": "clip", "feature_resolution": 336, "batch_size": 50})
+    assert clip["evaluate", "micro-dct-dpm"] == cell["n_images"] * 382e9
     run = plan["runs"][cell["run"]]
     assert flops["weights", cell["run"]] == 3 * forward * run["batch_size"] * run["train_steps"]
     assert ("weights", "published") not in flops

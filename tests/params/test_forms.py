@@ -20,7 +20,7 @@ GOOD = {
     },
     forms.Evaluation: {
         "value": 1.5, "kid": None, "n_images": 3, "protocol": PROTOCOL, "images": {}, "images_sha256": DIGEST,
-        "versions": {"torch": "2"},
+        "versions": {"torch": "2"}, "further": {"CMMD": 0.5},
     },
     forms.Selection: {
         "k": 1, "step": None, "candidates": [{"step": None, "value": None}], "nfe": 2, "n_images": 3,
@@ -64,7 +64,7 @@ def test_what_is_whole_is_read_as_it_is_and_nothing_else(tmp_path, form):
     for wrong in ([], [good], 3, None, "text"):
         with pytest.raises(UserError, match=r"found\.json: the content is .* delete it and run again$"):
             read(tmp_path, form, wrong)
-    for key in good.keys() - NEWER.keys() - {"kid", "dct"}:
+    for key in good.keys() - NEWER.keys() - {"kid", "further", "dct"}:
         with pytest.raises(UserError, match=r"found\.json: .*is missing.*; delete it and run again$"):
             read(tmp_path, form, {name: value for name, value in good.items() if name != key})
     for key in good.keys() - NEWER.keys():

@@ -93,6 +93,7 @@ MISTAKES = [
     ("suite.cells.micro-uvit-dpm.checkpoint", "best", "checkpoint is 'best', but selections has no micro32-uvit"),
     ("suite.truncations.micro32-b4.block_size", 3, "micro32-b4"),
     ("suite.extractor.feature_resolution", 16, "feature_resolution is 16, but should be at least 32"),
+    ("suite.extractor.extractor", "clip", "feature_resolution is 32, but clip (CMMD) needs 336"),
     ("suite.report", "yes", "suite.report is 'yes', but should be a group of keys"),
     # Sizes
     (f"{RUN}.lr", 1e6, f"{RUN}.lr is 1000000.0, but should be at most 1"),

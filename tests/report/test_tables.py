@@ -114,6 +114,25 @@ def test_borrowed_training_images_are_not_called_held_out():
     ]
 
 
+def test_what_only_one_extractor_gives_has_its_own_column_and_its_own_note():
+    assert not {"IS", "CMMD"} & set(quality_table(PLAN, EVALUATIONS).columns)
+    evaluations = copy.deepcopy(EVALUATIONS)
+    for kind, name, value in (("heldout", "photos", 0.0123), ("cells", "a", 0.5)):
+        evaluations[kind][name]["further"] = {"CMMD": value}
+    table, note = build_tables(PLAN, evaluations, {}, {})["quality"]
+    assert table["CMMD"].tolist() == ["0.012", "n/a", "0.500", "not run"]
+    assert table["FID"].tolist() == ["1.00", "2.00", "5.61", "not run"]
+    assert "CMMD: kernel distance" in note and "Inception Score" not in note
+
+
+def test_a_published_number_of_another_metric_has_no_delta():
+    for metric in ("sFID", "FD (CLIP ViT-L/14-336)"):
+        evaluations = copy.deepcopy(EVALUATIONS)
+        evaluations["cells"]["a"]["protocol"]["metric"] = metric
+        row = distances_table(PLAN, PLAN["published"]["distances"]["main"], evaluations).iloc[0]
+        assert row[["published as", "measured as", "delta"]].tolist() == ["FID-50k", f"{metric}-50k", "other metric"]
+
+
 @pytest.mark.parametrize("key", ["extractor_sha256", "feature_resolution", "reference_sha256", "metric"])
 def test_protocols_do_not_mix(key):
     evaluations = copy.deepcopy(EVALUATIONS)

@@ -277,6 +277,40 @@ def test_fid_equals_pytorch_fid_at_any_batch_size(stage, tmp_path, photographs, 
     assert values[1] == pytest.approx(values[0], rel=1e-6)
 
 
+def seen_by_hooks(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Class probabilities without the bias of the last layer, and mixed_6/conv, from the whole network."""
+    from pytorch_fid.inception import fid_inception_v3
+
+    network, seen = fid_inception_v3().eval(), []
+    network.Mixed_6d.branch1x1.register_forward_hook(lambda module, given, made: seen.append(made))
+    x = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
+    with torch.no_grad():
+        logits = network(torch.nn.functional.interpolate(x, 299, mode="bilinear")) - network.fc.bias
+    return logits.double().softmax(dim=1).numpy(), seen[0].numpy()
+
+
+def test_inception_score_and_sfid_are_of_the_layers_of_the_same_network(stage, tmp_path, photographs, random_inception):
+    for name, seed, crop_sides in (("train", 1, [64, 96]), ("samples", 2, [128, 256])):
+        write_archive(tmp_path / f"{name}.zip", jpegs(photographs, 64, seed, 8, crop_sides), {})
+    found = {}
+    for extractor in ("inception", "inception-spatial"):
+        flags = {**INCEPTION, "extractor": extractor}
+        path = make_reference(stage, tmp_path, n_images=8, **flags)
+        found[extractor] = measure(stage, tmp_path, "samples.zip", path, **flags)
+    p, spatial = seen_by_hooks(read_images(tmp_path / "samples.zip"))
+    expected = np.exp((p * np.log(p / p.mean(axis=0))).sum(axis=1).mean())
+    assert expected > 1.001
+    assert found["inception"]["further"] == {"IS": pytest.approx(expected, rel=1e-4)}
+    assert spatial.shape == (8, 192, 17, 17)
+    _, others = seen_by_hooks(read_images(tmp_path / "train.zip"))
+    expected = frechet_distance(*(fit(maps[:, :7].transpose(0, 2, 3, 1).reshape(8, -1)) for maps in (spatial, others)))
+    assert found["inception-spatial"]["value"] == pytest.approx(expected, rel=1e-3)
+    assert found["inception-spatial"]["protocol"]["metric"] == "sFID"
+    assert found["inception-spatial"]["further"] == {}
+    with pytest.raises(UserError, match="made with another extractor"):
+        measure(stage, tmp_path, "samples.zip", tmp_path / "reference.npz", **INCEPTION)
+
+
 def cut_weights() -> bytes:
     file = io.BytesIO()
     torch.save({"a": torch.zeros(1000)}, file)

@@ -8,12 +8,18 @@ import numpy as np
 
 from dctdiff.api.coding import checked
 from dctdiff.data.sets import set_batches
+from dctdiff.metrics import clip
 from dctdiff.metrics.features import INCEPTION_RESOLUTION, Extractor, load_extractor
 from dctdiff.metrics.frechet import added_up, frechet_distance
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.hardware import default_device
 
-RESOLUTIONS = {"efficientnet-lite0": 224, "inception": INCEPTION_RESOLUTION}  # to which each resizes images
+RESOLUTIONS = {  # to which each resizes images
+    "efficientnet-lite0": 224,
+    "inception": INCEPTION_RESOLUTION,
+    "inception-spatial": INCEPTION_RESOLUTION,
+    "clip": clip.SHAPE["image_size"],
+}
 BATCH_SIZE = 50
 
 Images = np.ndarray | str | Path
@@ -38,9 +44,10 @@ def distance(
 
     A set is an array ``(N, H, W, 3)`` uint8, a folder of JPEG and PNG files, or an archive of the pipeline
     (``data/<dataset>/train.zip``, ``results/samples/<cell>.zip``): at least 2 images of one size. ``extractor``:
-    "efficientnet-lite0" (comes with this package, images resized to 224), or "inception" (FID; its weights are
-    fetched once). Values of few images are too high: compare at equal numbers. ``on_batch`` is told the size of
-    each batch when it is done. A ``UserError`` for a set or an extractor that is none.
+    "efficientnet-lite0" (comes with this package, images resized to 224), "inception" (FID), "inception-spatial"
+    (sFID) or "clip" (FD of CLIP embeddings; CMMD is for the pipeline to measure); the weights of these are fetched
+    once. Values of few images are too high: compare at equal numbers. ``on_batch`` is told the size of each batch
+    when it is done. A ``UserError`` for a set or an extractor that is none.
     """
     if extractor not in RESOLUTIONS:
         raise UserError(f"extractor is {extractor!r}, but one of {', '.join(RESOLUTIONS)} is expected")

@@ -241,7 +241,7 @@ def parser() -> argparse.ArgumentParser:
     at = word(fid, "Distance of two sets of images: folders, or archives of the pipeline.")
     at.add_argument("images", type=file_or_folder, metavar="IMAGES", help="folder of JPEG and PNG files, or .zip")
     at.add_argument("reference", type=file_or_folder, metavar="REFERENCE", help="the same")
-    text = "feature network; inception (the default) gives FID and is fetched once, efficientnet-lite0 needs no network"
+    text = "feature network; inception (the default) gives FID; all but efficientnet-lite0 are fetched once"
     at.add_argument("--extractor", choices=choices(Extractor, "extractor"), default="inception", help=text)
 
     at = word(encode, "Coefficients of an image, and what the dropped ones cost.")

@@ -9,6 +9,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from dctdiff.metrics import clip
+from dctdiff.metrics.cmmd import cmmd
+from dctdiff.metrics.inception_score import inception_score
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import sha256
 
@@ -17,18 +20,27 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 EFFICIENTNET_LITE0_DIM = 1280
 INCEPTION_FILE = "pt_inception-2015-12-05-6726825d.pth"
 INCEPTION_RESOLUTION, INCEPTION_DIM = 299, 2048
+SPATIAL_CHANNELS, SPATIAL_DIM = 7, 7 * 17 * 17
 CPU_BATCH = 4  # images per network call on a CPU, where more are not faster
-MAX_COMPARED = 10_000  # features of a set that KID, precision and recall compare one by one (protocol point 38)
+MAX_COMPARED = 10_000  # features of a set that all but the Frechet distance see (protocol point 38)
+
+
+def nothing(features: np.ndarray, reference: np.ndarray | None, device: torch.device) -> dict[str, float]:
+    return {}
 
 
 @dataclasses.dataclass(frozen=True)
 class Extractor:
-    """``network`` maps (N, H, W, 3) uint8 to (N, dim) float32; ``metric`` is what its distance is called."""
+    """``network`` maps (N, H, W, 3) uint8 to (N, dim) float32; ``metric`` is what its distance is called.
+
+    ``further``: what only these features give, by name, from those of a set and of its reference (None: not known).
+    """
 
     metric: str
     sha256: str
     dim: int
     network: Callable[[torch.Tensor], torch.Tensor]
+    further: Callable[[np.ndarray, np.ndarray | None, torch.device], dict[str, float]] = nothing
 
     def feature_batches(self, batches: Iterable[np.ndarray], device: torch.device, on_batch) -> Iterator[np.ndarray]:
         """``batches`` of (n, H, W, 3) uint8 -> (n, dim) float32 each; ``on_batch`` is told every n."""
@@ -66,14 +78,13 @@ def evenly_spaced(n: int, at_most: int) -> np.ndarray:
 
 def weights_file(name: str) -> Path | None:
     """Where the weights of an extractor lie or will be fetched to; None if they come inside a package."""
-    return Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_FILE if name == "inception" else None
+    files = {"inception": INCEPTION_FILE, "inception-spatial": INCEPTION_FILE, "clip": clip.FILE}
+    return Path(torch.hub.get_dir()) / "checkpoints" / files[name] if name in files else None
 
 
 def load_extractor(name: str, resolution: int, device: torch.device) -> Extractor:
-    """``name``: "efficientnet-lite0" (any resolution) or "inception" (always 299)."""
-    if name == "inception":
-        return _inception(resolution, device)
-    return _efficientnet_lite0(resolution, device)
+    """``name``: "efficientnet-lite0" (any resolution), "inception", "inception-spatial" (299) or "clip" (336)."""
+    return EXTRACTORS[name](resolution, device)
 
 
 def _efficientnet_lite0(resolution: int, device: torch.device) -> Extractor:
@@ -97,18 +108,43 @@ def _efficientnet_lite0(resolution: int, device: torch.device) -> Extractor:
 
 
 def _inception(resolution: int, device: torch.device) -> Extractor:
-    """pool3 of the FID Inception network, as pytorch-fid computes it (protocol point 37)."""
-    if resolution != INCEPTION_RESOLUTION:
-        raise UserError(
-            f"feature_resolution is {resolution}, but FID is defined at {INCEPTION_RESOLUTION}; "
-            f"set feature_resolution: {INCEPTION_RESOLUTION} for the extractor inception"
-        )
+    """pool3 of the FID Inception network, as pytorch-fid computes it (protocol point 37), and the Inception Score."""
+    check_resolution("inception", "FID", resolution, INCEPTION_RESOLUTION)
+    network, path = _fid_network(INCEPTION_DIM)
+    network.to(device)
+    classes = torch.load(path, map_location="cpu", weights_only=True)["fc.weight"].numpy()
+
+    def extract(images: torch.Tensor) -> torch.Tensor:  # NHWC, uint8 => NC, float32
+        return network(images.permute(0, 3, 1, 2).float() / 255)[0].flatten(1)
+
+    def further(features: np.ndarray, reference: np.ndarray | None, device: torch.device) -> dict[str, float]:
+        return {"IS": inception_score(features, classes, device)}
+
+    return Extractor("FID", sha256(path), INCEPTION_DIM, extract, further)
+
+
+def _inception_spatial(resolution: int, device: torch.device) -> Extractor:
+    """What ADM's evaluator takes for sFID (Nash et al. 2021, arXiv 2103.03841): 7 channels of mixed_6/conv, 17 x 17."""
+    check_resolution("inception-spatial", "sFID", resolution, INCEPTION_RESOLUTION)
+    network, path = _fid_network(768)
+    *before, mixed_6 = network.blocks[2][:7]  # the block ends with mixed_7; torchvision says 6d for mixed_6
+    network.blocks[2] = torch.nn.Sequential(*before, mixed_6.branch1x1)
+    network.to(device)
+
+    def extract(images: torch.Tensor) -> torch.Tensor:  # NHWC, uint8 => NC, float32
+        return network(images.permute(0, 3, 1, 2).float() / 255)[0][:, :SPATIAL_CHANNELS].flatten(1)
+
+    return Extractor("sFID", sha256(path), SPATIAL_DIM, extract)
+
+
+def _fid_network(dim: int) -> tuple[torch.nn.Module, Path]:
+    """The Inception network of pytorch-fid up to its features of ``dim`` channels, and the file of its weights."""
     import_torchvision()
     from pytorch_fid.inception import InceptionV3
 
     path = weights_file("inception")
     try:
-        network = InceptionV3([InceptionV3.BLOCK_INDEX_BY_DIM[INCEPTION_DIM]]).eval()
+        return InceptionV3([InceptionV3.BLOCK_INDEX_BY_DIM[dim]]).eval(), path
     except OSError as error:  # URLError is one
         raise UserError(
             f"the Inception weights are not at {path} and could not be fetched ({error}); put "
@@ -121,12 +157,26 @@ def _inception(resolution: int, device: torch.device) -> Extractor:
             f"and run again to fetch it, or put {INCEPTION_FILE} of "
             "https://github.com/mseitzer/pytorch-fid/releases there"
         ) from None
-    network.to(device)
 
-    def extract(images: torch.Tensor) -> torch.Tensor:  # NHWC, uint8 => NC, float32
-        return network(images.permute(0, 3, 1, 2).float() / 255)[0].flatten(1)
 
-    return Extractor("FID", sha256(path), INCEPTION_DIM, extract)
+def _clip(resolution: int, device: torch.device) -> Extractor:
+    """Image embeddings of CLIP, whose directions CMMD compares (protocol point 39)."""
+    check_resolution("clip", "CMMD", resolution, clip.SHAPE["image_size"])
+    import_torchvision()  # which transformers imports
+    network = clip.load_clip(weights_file("clip"), device)
+
+    def further(features: np.ndarray, reference: np.ndarray | None, device: torch.device) -> dict[str, float]:
+        return {} if reference is None else {"CMMD": cmmd(features, reference, device)}
+
+    return Extractor("FD (CLIP ViT-L/14-336)", clip.SHA256, clip.SHAPE["projection_dim"], network, further)
+
+
+def check_resolution(name: str, metric: str, found: int, expected: int) -> None:
+    if found != expected:
+        raise UserError(
+            f"feature_resolution is {found}, but {metric} is defined at {expected}; "
+            f"set feature_resolution: {expected} for the extractor {name}"
+        )
 
 
 def import_torchvision() -> None:
@@ -143,3 +193,11 @@ def import_torchvision() -> None:
         for name in ("torchvision::nms", "torchvision::qnms"):
             torch.library.define(name, "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         import torchvision  # noqa: F401
+
+
+EXTRACTORS = {
+    "efficientnet-lite0": _efficientnet_lite0,
+    "inception": _inception,
+    "inception-spatial": _inception_spatial,
+    "clip": _clip,
+}

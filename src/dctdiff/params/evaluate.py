@@ -6,20 +6,29 @@ from pydantic import Field, model_validator
 
 from dctdiff.pipeline.slice import Count, Digest, Slice, Text
 
+# Extractor -> its metric and the one resolution of it.
+DEFINED_AT = {"inception": ("FID", 299), "inception-spatial": ("sFID", 299), "clip": ("CMMD", 336)}
+
 
 class Extractor(Slice):
-    extractor: Literal["efficientnet-lite0", "inception"] = Field(
-        description="feature network; only inception gives FID (its weights are fetched once)"
+    extractor: Literal["efficientnet-lite0", "inception", "inception-spatial", "clip"] = Field(
+        description="feature network; only inception gives FID, and IS; inception-spatial gives sFID, clip CMMD (the "
+        "weights of these are fetched once)"
     )
     feature_resolution: int = Field(
-        ge=32, le=2048, description="side in pixels to which images are resized for it; 299 for inception"
+        ge=32,
+        le=2048,
+        description="side in pixels to which images are resized for it; 299 for the Inceptions, 336 for clip",
     )
     batch_size: Count = Field(description="images per network call; does not change the value")
 
     @model_validator(mode="after")
-    def inception_has_one_resolution(self):
-        if self.extractor == "inception" and self.feature_resolution != 299:
-            raise ValueError(f"feature_resolution is {self.feature_resolution}, but inception (FID) needs 299")
+    def has_its_resolution(self):
+        metric, needed = DEFINED_AT.get(self.extractor, (None, self.feature_resolution))
+        if self.feature_resolution != needed:
+            raise ValueError(
+                f"feature_resolution is {self.feature_resolution}, but {self.extractor} ({metric}) needs {needed}"
+            )
         return self
 
 

@@ -92,6 +92,7 @@ class Evaluation(Form):
     kid: float | None = None
     precision: float | None = None
     recall: float | None = None
+    further: dict[str, float] = Field(default_factory=dict)
     n_images: Count
     protocol: EvaluationProtocol
     images: dict  # the record of the archive

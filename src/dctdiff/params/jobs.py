@@ -102,8 +102,10 @@ def module_of(suite: dict, stage: str, name: str | None = None) -> str:
 
 def chosen(suite: dict, stage: str, name: str | None = None) -> dict[str, str]:
     """Registry -> the entry that a job uses."""
+    measures = "extractor" in STAGES[stage].slices
+    extractor = {"EXTRACTORS": suite["extractor"]["extractor"]} if measures else {}
     if stage not in CHOOSING:
-        return {}
+        return extractor
     entry = suite[STAGES[stage].section][name]
     if STAGES[stage].section == "codecs":
         return {"CODECS": entry.get("space", default_of(Codec, "space"))}
@@ -111,7 +113,7 @@ def chosen(suite: dict, stage: str, name: str | None = None) -> dict[str, str]:
     space = suite["codecs"][run["codec"]].get("space", default_of(Codec, "space"))
     model = space, *(run.get(key, default_of(Run, key)) for key in ("network", "framework"))
     if stage != "weights":
-        return choices(*model) | {"SAMPLERS": entry.get("sampler", default_of(Cell, "sampler"))}
+        return choices(*model) | {"SAMPLERS": entry.get("sampler", default_of(Cell, "sampler"))} | extractor
     return choices(*model, run.get("optimizer", default_of(Run, "optimizer")) if run["weights"] == "trained" else None)
 
 

@@ -22,6 +22,7 @@ from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import parsed_json, sha256, write_json
 from dctdiff.pipeline.progress import progress
+from dctdiff.pipeline.record import Used
 from dctdiff.pipeline.turns import in_order, is_first, meet, own
 
 PATHS = {
@@ -108,7 +109,7 @@ def processes(paths: Namespace) -> int:
     return read_machine().of_cell(Path(paths.out_evaluation).stem)
 
 
-def main(paths: Namespace, params: Extractor) -> None:
+def main(paths: Namespace, params: Extractor) -> Used | None:
     device = meet()
     reference, protocol = load_reference(paths.reference)
     extractor = load_extractor(params.extractor, params.feature_resolution, device)
@@ -117,13 +118,15 @@ def main(paths: Namespace, params: Extractor) -> None:
     n_images = count_images(paths.images)
     found = measured(paths.images, n_images, extractor, params, "evaluate", device)
     if found is None:
-        return
+        return None
     moments, features = found
+    others = load_reference_features(paths.reference, extractor.dim)
     write_json(
         paths.out_evaluation,
         {
             "value": frechet_distance(moments.gaussian(), reference),
-            **compare(features, load_reference_features(paths.reference, extractor.dim), device),
+            **compare(features, others, device),
+            "further": extractor.further(features, others, device),
             "n_images": n_images,
             "image_format": image_format(paths.images),
             "protocol": {**protocol, "reference_sha256": sha256(paths.reference)},
@@ -132,6 +135,7 @@ def main(paths: Namespace, params: Extractor) -> None:
             "versions": hardware.versions(),
         },
     )
+    return Used({"EXTRACTORS": params.extractor})
 
 
 if __name__ == "__main__":

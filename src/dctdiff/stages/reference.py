@@ -106,7 +106,7 @@ def main(paths: Namespace, params: ReferenceSet) -> Used | None:
     with replacing(paths.out_reference) as temporary:
         # The names mu and sigma are pytorch-fid's: it can read this file.
         np.savez(temporary, mu=gaussian.mean, sigma=gaussian.covariance, **features, protocol=json.dumps(protocol))
-    return Used(files=(params.file,) if params.file else ())
+    return Used({"EXTRACTORS": params.extractor}, (params.file,) if params.file else ())
 
 
 if __name__ == "__main__":

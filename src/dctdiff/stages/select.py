@@ -155,7 +155,7 @@ def main(paths: Namespace, params: SelectionSet) -> Used | None:
             "protocol": {**protocol, "reference_sha256": sha256(paths.reference_file)},
         },
     )
-    return Used(entries)
+    return Used(entries | {"EXTRACTORS": params.extractor})
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from dctdiff.data.archive import read_images, read_record
 from dctdiff.params.truncation import MeasuredTruncation
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.files import replacing, write_json
+from dctdiff.pipeline.record import Used
 
 PATHS = {
     "images": "archive of the training images",
@@ -36,7 +37,7 @@ def picture_rows(images: np.ndarray, params: MeasuredTruncation) -> dict[str, np
     return rows
 
 
-def main(paths: Namespace, params: MeasuredTruncation) -> None:
+def main(paths: Namespace, params: MeasuredTruncation) -> Used:
 
     def change(images: np.ndarray, device: torch.device) -> Iterator[tuple[int, np.ndarray]]:
         batch = torch.from_numpy(images).to(device)
@@ -60,6 +61,7 @@ def main(paths: Namespace, params: MeasuredTruncation) -> None:
     pictures = read_images(paths.images, min(N_PICTURES, params.n_images))
     with replacing(paths.out_grid) as temporary:
         labelled_rows(picture_rows(pictures, params)).save(temporary, "PNG", optimize=True)
+    return Used({"EXTRACTORS": params.extractor})
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from dctdiff.data.archive import read_images
 from dctdiff.params.upsampling import MeasuredUpsampling
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.files import replacing, write_json
+from dctdiff.pipeline.record import Used
 
 PATHS = {
     "images": "archive of the training images",
@@ -30,7 +31,7 @@ def picture_rows(images: np.ndarray, params: MeasuredUpsampling) -> dict[str, np
     return {"original": images, "halved": small, **results}
 
 
-def main(paths: Namespace, params: MeasuredUpsampling) -> None:
+def main(paths: Namespace, params: MeasuredUpsampling) -> Used:
 
     def change(images: np.ndarray, device: torch.device) -> Iterable[tuple[str, np.ndarray]]:
         return doubled_by_all(halved(images), params.block_size).items()
@@ -47,6 +48,7 @@ def main(paths: Namespace, params: MeasuredUpsampling) -> None:
     pictures = read_images(paths.images, min(N_PICTURES, params.n_images))
     with replacing(paths.out_grid) as temporary:
         labelled_rows(picture_rows(pictures, params)).save(temporary, "PNG", optimize=True)
+    return Used({"EXTRACTORS": params.extractor})
 
 
 if __name__ == "__main__":

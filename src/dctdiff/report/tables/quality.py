@@ -7,23 +7,32 @@ from dctdiff.models.cost import parameters
 from dctdiff.pipeline.errors import UserError
 from dctdiff.report.tables.fields import NONE, NOT_RUN, Evaluations, checkpoint_name, number
 
+NOTES = {
+    "IS": " IS: Inception Score of at most 10,000 images, in parts of 5,000; higher is better.",
+    "CMMD": " CMMD: kernel distance of at most 10,000 CLIP embeddings of each set, times 1000; lower is better.",
+}
+
 
 def quality_table(plan: dict, evaluations: Evaluations) -> pd.DataFrame:
     """One row per floor and cell. Distances compare only under one protocol, so the table refuses to mix them."""
-    metric = check_one_protocol(plan, evaluations)
+    metric, further = check_one_protocol(plan, evaluations), further_of(evaluations)
     rows = []
     for dataset in plan["datasets"]:
         floor = evaluations["heldout"].get(dataset)
-        rows.append(floor_row(dataset, floor_name(floor), floor, metric))
+        rows.append(floor_row(dataset, floor_name(floor), floor, metric, further))
         for name, codec in plan["codecs"].items():
             if codec["dataset"] == dataset:
                 rows.append(
                     floor_row(
-                        dataset, f"{floor_name(floor)} through {name}", evaluations["round_trip"].get(name), metric
+                        dataset,
+                        f"{floor_name(floor)} through {name}",
+                        evaluations["round_trip"].get(name),
+                        metric,
+                        further,
                     )
                 )
         rows += [
-            cell_row(plan, cell, evaluations["cells"].get(name), evaluations, metric)
+            cell_row(plan, cell, evaluations["cells"].get(name), evaluations, metric, further)
             for name, cell in plan["cells"].items()
             if cell["reference"] == dataset
         ]
@@ -36,43 +45,52 @@ def floor_name(evaluation: dict | None) -> str:
     return "training images" if split == "train" else "held-out images"
 
 
-def floor_row(dataset: str, images: str, evaluation: dict | None, metric: str) -> dict:
+def floor_row(dataset: str, images: str, evaluation: dict | None, metric: str, further: list[str]) -> dict:
     return {
         "dataset": dataset,
         "images": images,
         "checkpoint": NONE,
         "sampler": NONE,
         "NFE": NONE,
-        **measured(evaluation, metric),
+        **measured(evaluation, metric, further),
         "n": evaluation["n_images"] if evaluation else NOT_RUN,
         "JPEG quality": evaluation["images"].get("jpeg_quality", "as is") if evaluation else NOT_RUN,
         "parameters (M)": NONE,
     }
 
 
-def cell_row(plan: dict, cell: dict, evaluation: dict | None, evaluations: Evaluations, metric: str) -> dict:
+def cell_row(
+    plan: dict, cell: dict, evaluation: dict | None, evaluations: Evaluations, metric: str, further: list[str]
+) -> dict:
     return {
         "dataset": cell["reference"],
         "images": cell["run"],
         "checkpoint": checkpoint_name(plan, cell, evaluations),
         "sampler": cell["sampler"],
         "NFE": cell["nfe"],
-        **measured(evaluation, metric),
+        **measured(evaluation, metric, further),
         "n": cell["n_images"],
         "JPEG quality": cell["jpeg_quality"],
         "parameters (M)": f"{parameters(config_of(plan, cell['run'])) / 1e6:.2f}",
     }
 
 
-def measured(evaluation: dict | None, metric: str) -> dict:
+def further_of(evaluations: Evaluations) -> list[str]:
+    """Names of what only the extractor of this suite gives: IS, CMMD."""
+    kinds = (evaluations[kind].values() for kind in ("heldout", "round_trip", "cells"))
+    return sorted({name for kind in kinds for evaluation in kind for name in evaluation.get("further", {})})
+
+
+def measured(evaluation: dict | None, metric: str, further: list[str]) -> dict:
     """The distance, and the other metrics on the same features."""
     if evaluation is None:
-        return dict.fromkeys((metric, "KID x 1000", "precision", "recall"), NOT_RUN)
+        return dict.fromkeys((metric, "KID x 1000", "precision", "recall", *further), NOT_RUN)
     return {
         metric: f"{evaluation['value']:.2f}",
         "KID x 1000": NONE if evaluation.get("kid") is None else f"{1000 * evaluation['kid']:z.2f}",
         "precision": number(evaluation.get("precision"), "{:.3f}"),
         "recall": number(evaluation.get("recall"), "{:.3f}"),
+        **{name: number(evaluation.get("further", {}).get(name), "{:.3f}") for name in further},
     }
 
 
@@ -117,5 +135,6 @@ def protocol_note(evaluations: Evaluations) -> str:
                 f"{p['metric']}: Frechet distance of features at {p['feature_resolution']} pixels "
                 f"(extractor {p['extractor_sha256'][:12]}); lower is better. It depends on n: compare "
                 "only with the floors above and with equal n."
+                + "".join(NOTES[name] for name in further_of(evaluations))
             )
     return "No evaluation has run."
