@@ -104,7 +104,7 @@ def test_a_chain_is_not_sampled_otherwise(sampler, nfe, message):
         next(sample_images(config.network(), config, sampler, nfe, seed=1, indices=range(3), batch_size=2))
 
 
-def test_published_networks_predict_noise():
+def test_networks_of_the_authors_predict_noise():
     keys = {
         "dataset": "d", "codec": "c", "weights": "published",
         "release": {"file": "x", "resolution": 8, "patch_size": 4},
@@ -112,5 +112,7 @@ def test_published_networks_predict_noise():
         "weight_decay": 0.0, "betas": [0.9, 0.9], "warmup_steps": 0, "ema_rate": 0.9, "seed": 1, "log_steps": 1,
     }  # fmt: skip
     Run.model_validate(keys)
-    with pytest.raises(ValueError, match="prediction is velocity, but published networks predict noise; remove it"):
+    with pytest.raises(ValueError, match="prediction is velocity, but the authors' networks predict noise; remove it"):
         Run.model_validate({**keys, "prediction": "velocity"})
+    own = {**keys["release"], "file": "x.safetensors"}
+    assert Run.model_validate({**keys, "prediction": "velocity", "release": own}).prediction == "velocity"

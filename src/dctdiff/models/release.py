@@ -15,7 +15,7 @@ import torch
 
 from dctdiff.models.config import ModelConfig
 from dctdiff.pipeline.errors import UserError
-from dctdiff.pipeline.files import replacing, sha256
+from dctdiff.pipeline.files import existing_file, replacing, sha256
 
 AUTHORS = "https://github.com/forever208/DCTdiff"
 WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")  # what DistributedDataParallel and torch.compile put before names
@@ -53,6 +53,15 @@ def check_file(path: str | Path, expected_sha256: str | None, shown: str | None 
         )
     if not zipfile.is_zipfile(path):
         raise UserError(f"{shown} is incomplete or not a file of torch.save; {remedy}")
+    return _check_digest(path, expected_sha256, shown, remedy)
+
+
+def check_own_file(path: str | Path, expected_sha256: str | None, shown: str | None = None, remedy: str = AGAIN) -> str:
+    """The same of a model of this project, whose content ``dctdiff.models.weights`` checks."""
+    return _check_digest(existing_file(path), expected_sha256, shown or str(path), remedy)
+
+
+def _check_digest(path: Path, expected_sha256: str | None, shown: str, remedy: str) -> str:
     found = sha256(path)
     if expected_sha256 is None:
         raise UserError(

@@ -24,9 +24,11 @@ METADATA_KEY = "dctdiff"  # the only one: safetensors writes several in an order
 AGAIN = "delete it, and run the stage that writes it again"
 
 
-def save_model(path: str | Path, weights: dict[str, torch.Tensor], config: ModelConfig) -> None:
-    """Write float32 weights and config, atomically; equal content gives equal bytes."""
-    tensors = {name: tensor.detach().float().cpu().contiguous() for name, tensor in weights.items()}
+def save_model(
+    path: str | Path, weights: dict[str, torch.Tensor], config: ModelConfig, dtype: torch.dtype = torch.float32
+) -> None:
+    """Write weights as ``dtype``, and config, atomically; equal content gives equal bytes."""
+    tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in weights.items()}
     signed = {"config": config.to_json(), "sha256": _digest(tensors, config.to_json())}
     with replacing(path) as temporary:
         save_file(tensors, temporary, {METADATA_KEY: json.dumps(signed)})

@@ -12,7 +12,11 @@ from dctdiff.pipeline.slice import Count, Digest, Pixels, Slice, Text
 
 
 class Release(Slice):
-    file: Text = Field(None, description="path of the authors' state dict (.pth), e.g. data/sources/weights/<name>.pth")
+    file: Text = Field(
+        None,
+        description="path of the authors' state dict (.pth), e.g. data/sources/weights/<name>.pth, or of a model of "
+        "this project (.safetensors), which says what it is: the run must agree with it",
+    )
     url: Text = Field(
         None, description="instead of file: its URL; fetched into data/sources/weights if it does not lie there"
     )
@@ -25,7 +29,12 @@ class Release(Slice):
     kept_coefficients: int = Field(
         None, ge=1, le=256, description="dct: coefficients kept of each block, in zigzag order"
     )
-    eta: float = Field(None, gt=0, le=10**6, description="dct: the published scale of the coefficients")
+    eta: float = Field(
+        None,
+        gt=0,
+        le=10**6,
+        description="dct: the published scale of the coefficients; .safetensors files hold it",
+    )
     patch_size: Pixels = Field(None, description="pixel: side of a patch in pixels; latent: in latents")
     autoencoder: Autoencoder | None = Field(None, description="latent: what makes images of its latents")
 
@@ -44,7 +53,7 @@ class Release(Slice):
     @model_validator(mode="after")
     def keys_of_the_space(self):
         dct = [self.block_size, self.kept_coefficients, self.eta]
-        if self.patch_size is None and None in dct:
+        if self.patch_size is None and None in (dct[:2] if self.is_own else dct):
             raise ValueError("give block_size, kept_coefficients and eta (DCT), or patch_size (pixels, latents)")
         if self.patch_size is not None and dct != [None, None, None]:
             raise ValueError("patch_size (pixels) does not go with block_size, kept_coefficients or eta (DCT)")
@@ -59,6 +68,11 @@ class Release(Slice):
             side = {"pixel": "patch_size", "latent": "8 * patch_size"}.get(self.space, "2 * block_size")
             raise ValueError(f"the resolution {self.resolution} is not divisible by {side} = {self.token_side}")
         return self
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the file is a model of this project: weights with their config."""
+        return (self.file or self.url).endswith(".safetensors")
 
     @property
     def space(self) -> Literal["dct", "pixel", "latent"]:

@@ -24,7 +24,9 @@ class Run(Execution):
     weights: Literal["trained", "published"] = Field(
         description="trained: train them; published: import the file of release instead"
     )
-    release: Release | None = Field(None, description="published: the file of the authors, by path or URL")
+    release: Release | None = Field(
+        None, description="published: file of the authors or of this project, by path or URL"
+    )
     network: Literal["uvit", "dit"] = Field(
         "uvit", description="a U-ViT, or a DiT: time and label steer its norms (adaLN-Zero)"
     )
@@ -131,9 +133,9 @@ class Run(Execution):
         return self
 
     @model_validator(mode="after")
-    def published_networks_predict_noise(self):
-        if self.weights == "published" and self.prediction != "noise":
-            raise ValueError(f"prediction is {self.prediction}, but published networks predict noise; remove it")
+    def networks_of_the_authors_predict_noise(self):
+        if self.weights == "published" and self.prediction != "noise" and not self.release.is_own:
+            raise ValueError(f"prediction is {self.prediction}, but the authors' networks predict noise; remove it")
         return self
 
     @model_validator(mode="after")
@@ -149,8 +151,8 @@ class Run(Execution):
     def keys_of_a_dit(self):
         if self.network != "dit":
             return self
-        if self.weights == "published":
-            raise ValueError("network is dit, but published weights are of U-ViTs; train it")
+        if self.weights == "published" and not self.release.is_own:
+            raise ValueError("network is dit, but the authors' weights are of U-ViTs; train it")
         if self.embed_dim % 4:
             raise ValueError(f"embed_dim is {self.embed_dim}, but that of a DiT should be divisible by 4")
         if self.skip_bias_std:

@@ -1,20 +1,22 @@
-"""Import the published weights of one run, in the place of its training.
+"""Import the published weights of one run, of the authors or of this project, in the place of its training.
 
 Images are only read to count the classes of a conditional model, statistics never: eta and the
 rest of the codec are those of the release.
 """
 
+import dataclasses
 import json
 from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from dctdiff.data.archive import class_labels, image_names
 from dctdiff.data.fetching import WEIGHTS, Remote, obtain_weights
 from dctdiff.models.config import ModelConfig, model_config
-from dctdiff.models.release import check_file, check_weights, read_state_dict
-from dctdiff.models.weights import save_model, write_checkpoints
+from dctdiff.models.release import check_file, check_own_file, check_weights, read_state_dict
+from dctdiff.models.weights import read_model, save_model, write_checkpoints
 from dctdiff.params.autoencoder import Autoencoder
 from dctdiff.params.jobs import choices
 from dctdiff.params.release import Release
@@ -23,9 +25,10 @@ from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import write_text
 from dctdiff.pipeline.record import Used
+from dctdiff.pipeline.slice import together
 
 PATHS = {
-    "images": "archive of the training images; read only if num_classes is set",
+    "images": "archive of the training images; read only if num_classes is set and the file does not count them",
     "pixels": "not read: nothing is trained",
     "latents": "not read, as the pixels",
     "statistics": "not read: the release brings its own scale",
@@ -44,11 +47,12 @@ def place(release: Release | Autoencoder) -> Path:
 
 def checked(release: Release) -> tuple[Path, str]:
     """The file, fetched if need be, and its SHA-256."""
+    check_it = check_own_file if release.is_own else check_file
     if release.url is None:
-        return place(release), check_file(release.file, release.sha256)
+        return place(release), check_it(release.file, release.sha256)
 
     def check(path: Path, shown: str, remedy: str) -> None:
-        check_file(path, release.sha256, shown, remedy)
+        check_it(path, release.sha256, shown, remedy)
 
     return obtain_weights(release.url, check), release.sha256
 
@@ -70,6 +74,31 @@ def released_model(run: Run, counts: tuple[int, ...] | None) -> ModelConfig:
     return model_config(run, {**codec, "space": release.space}, counts)
 
 
+def read_authors(path: Path, run: Run, images: str) -> tuple[dict[str, torch.Tensor], ModelConfig]:
+    """Weights of the authors' file; their config is what params.yaml says, and the images count the classes."""
+    return read_state_dict(path), released_model(run, class_counts(images, run.num_classes))
+
+
+def read_own(path: Path, run: Run) -> tuple[dict[str, torch.Tensor], ModelConfig]:
+    """Weights and config of a file of this project; a UserError if the run says otherwise."""
+    weights, config = read_model(path)
+    found, expected = (sizes(model) for model in (config, released_model(run, config.class_counts)))
+    expected |= {"num_classes": run.num_classes, "eta": run.release.eta or config.eta}
+    wrong = [
+        f"its {key} is {found[key]}, that of the run is {expected[key]}" for key in found if found[key] != expected[key]
+    ]
+    if wrong:
+        raise UserError(f"{path} does not fit the run: {together(wrong)}; correct the run or take another file")
+    return weights, config
+
+
+def sizes(config: ModelConfig) -> dict:
+    """The fields of a config, with the number of classes in place of their images."""
+    fields = dataclasses.asdict(config) | {"num_classes": config.num_classes}
+    del fields["class_counts"]
+    return fields
+
+
 def log_line(run: Run, digest: str) -> str:
     steps = run.release.train_steps
     line = {
@@ -86,8 +115,7 @@ def main(paths: Namespace, run: Run) -> Used:
     if run.weights != "published":
         raise UserError(f"weights is {run.weights}, but this stage imports; run dctdiff.stages.weights_{run.weights}")
     path, digest = checked(run.release)
-    weights = read_state_dict(path)
-    config = released_model(run, class_counts(paths.images, run.num_classes))
+    weights, config = read_own(path, run) if run.release.is_own else read_authors(path, run, paths.images)
     check_weights(path, weights, config)
 
     save_model(paths.out_weights, weights, config)
