@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dctdiff.data.archive import encode_jpeg, read_images, write_archive, write_grid
+from dctdiff.data.archive import encode_jpeg, read_images, write_archive, write_class_grid, write_grid
 from dctdiff.report.samples import COMPARED, compared
 
 CELL = {"run": "r", "reference": "d", "seed": 1}
@@ -32,6 +32,27 @@ def test_the_parts_are_the_first_images(tmp_path, side, n_images):
         parts = [grid.crop((left, top, left + size, top + size)).resize((side, side), 0) for left, top, size in boxes]
     assert len(boxes) == min(COMPARED, n_images, 1 if side == 600 else COMPARED)
     np.testing.assert_array_equal(np.stack(parts), read_images(tmp_path / "a.zip")[: len(parts)])
+
+
+def test_of_a_model_with_classes_the_parts_are_the_first_image_of_each(tmp_path):
+    """12 images of class 0, one of class 1, none of class 2, two of class 3."""
+    labels = [0] * 12 + [1, 3, 3]
+    random = np.random.default_rng(0)
+    images = random.integers(256, size=(15, 32, 32, 3), dtype=np.uint8)
+    files = [(f"{label:04d}_{i:08d}.jpg", encode_jpeg(images[i], 95)) for i, label in enumerate(labels)]
+    write_archive(tmp_path / "a.zip", files, {})
+    write_class_grid(tmp_path / "a.png", tmp_path / "a.zip")
+    shown = plan(32, 15)
+    shown["runs"]["r"]["num_classes"] = 4
+    with Image.open(tmp_path / "a.png") as grid:
+        assert grid.size == (658, 196)  # 10 x 3, twice as large
+        group = compared(shown, dict.fromkeys(shown["cells"], grid.size))[0]
+        boxes = group["cells"]["a"]
+        parts = [grid.crop((left, top, left + size, top + size)).resize((32, 32), 0) for left, top, size in boxes]
+        white = grid.crop((66, 66, 658, 130))  # of class 1 beside its only image
+        assert white.getextrema() == ((255, 255),) * 3
+    assert group["runs"] == ["r"]
+    np.testing.assert_array_equal(np.stack(parts), read_images(tmp_path / "a.zip")[[0, 12, 13]])
 
 
 def test_only_cells_of_one_seed_stand_side_by_side():

@@ -37,7 +37,7 @@ MAX_THREADS = 16  # that decode
 # Pillow lets go of the interpreter's lock while it decodes, but not before and after: more threads
 # than this only wait for it. At 32 pixels 16 threads took thrice as long as one, on as many cores.
 SIDE_PER_THREAD = 64  # pixels
-GRID_COLUMNS, GRID_ROWS = 10, 5  # at most
+GRID_COLUMNS, GRID_ROWS, GRID_CLASSES = 10, 5, 10  # at most
 GRID_SIDE = 1100  # pixels, at most
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold: archives carry no dates
 
@@ -271,3 +271,20 @@ def write_grid(path: str | Path, archive: str | Path) -> None:
     images = read_images(archive, min(columns * rows, n_images))
     with replacing(path) as temporary:
         image_grid(images, columns, zoom).save(temporary, "PNG", optimize=True)
+
+
+def write_class_grid(path: str | Path, archive: str | Path) -> None:
+    """The same with a row for each class: its first images, and white where it has no more."""
+    names = image_names(archive)
+    labels, classes = class_labels(names)
+    side = next(image_batches(archive, 1, 1)).shape[1]
+    zoom = max(1, 64 // side)
+    fitting = max(1, GRID_SIDE // (zoom * (side + 1)))
+    columns, rows = min(GRID_COLUMNS, fitting), min(GRID_CLASSES, fitting, len(classes))
+    images = np.full((rows, columns, side, side, 3), 255, dtype=np.uint8)
+    with open_archive(archive) as opened:
+        for row in range(rows):
+            for column, index in enumerate(np.flatnonzero(labels == row)[:columns]):
+                images[row, column] = decode_image(read_member(opened, names[index]), f"{archive}: {names[index]}")
+    with replacing(path) as temporary:
+        image_grid(images.reshape(-1, side, side, 3), columns, zoom).save(temporary, "PNG", optimize=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from dctdiff.data.archive import coding_threads, encode_jpeg, write_archive, write_grid
+from dctdiff.data.archive import coding_threads, encode_jpeg, write_archive, write_class_grid, write_grid
 from dctdiff.models.config import ModelConfig
 from dctdiff.models.execution import precision
 from dctdiff.models.sampling import image_labels, sample_images
@@ -26,7 +26,7 @@ from dctdiff.pipeline.turns import in_order, is_first, meet, own, parts_of
 PATHS = {
     "weights": "EMA weights, of the run's last step or of its selection",
     "out_samples": "archive of the images",
-    "out_grid": "picture of some of them",
+    "out_grid": "picture of some of them, with a row for each class if there are classes",
 }
 
 
@@ -96,7 +96,8 @@ def main(paths: Namespace, cell: Cell) -> Used | None:
         deque(images, maxlen=0)
         return None
     write_archive(paths.out_samples, images, record)
-    write_grid(paths.out_grid, paths.out_samples)
+    draw = write_class_grid if config.num_classes else write_grid
+    draw(paths.out_grid, paths.out_samples)
     return Used(choices(config.space, config.network_kind, config.framework) | {"SAMPLERS": cell.sampler})
 
 
