@@ -186,7 +186,7 @@ def test_published_statistics_take_the_place_of_measured_ones(stage, archives):
 def test_wrong_published_statistics_are_named(tmp_path, changed, message):
     path = save_published(tmp_path / "fid_stats.npz", **changed)
     with pytest.raises(UserError, match=rf"fid_stats\.npz.*{message}") as error:
-        reference.published(str(path), sha256(path), Extractor("FD", "", 4, None))
+        reference.published(str(path), sha256(path), Extractor("FD", "", 4, None), None)
     assert "\n" not in str(error.value)
 
 

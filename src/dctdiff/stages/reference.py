@@ -1,6 +1,7 @@
 """Fit the features of the training images: what all distances of a dataset are measured against.
 
-With ``file`` the fit is not made but read: published statistics, in the form of pytorch-fid.
+With ``file`` the fit is not made but read: published statistics, in the form of pytorch-fid. What this stage has
+written, or ``dctdiff.commands.excerpt`` of it, is such a file, too, and says by which extractor it was made.
 """
 
 import json
@@ -14,13 +15,13 @@ from dctdiff.metrics.features import Extractor, load_extractor
 from dctdiff.metrics.frechet import Gaussian
 from dctdiff.params.evaluate import ReferenceSet
 from dctdiff.params.machine import read_machine
-from dctdiff.pipeline.arrays import read_arrays
+from dctdiff.pipeline.arrays import holds_array, read_arrays
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import replacing, sha256
 from dctdiff.pipeline.record import Used
 from dctdiff.pipeline.turns import is_first, meet
-from dctdiff.stages.evaluate import measured
+from dctdiff.stages.evaluate import check_extractor, load_reference, measured
 
 PATHS = {
     "images": "archive of the training images; not read if file is given",
@@ -31,7 +32,7 @@ SYMMETRY = 1e-6  # how far from symmetric a covariance may be, in terms of its l
 FID_STATS = "the folder fid_stats (https://drive.google.com/drive/folders/1WvLoI73O1HXyleg2jWzginlFJ5eJ_s-b)"
 
 
-def published(path: str, expected_sha256: str | None, extractor: Extractor) -> Gaussian:
+def published(path: str, expected_sha256: str | None, extractor: Extractor, params) -> Gaussian:
     """Mean and covariance of a file of pytorch-fid (protocol point 37), once it is the right one."""
     if not Path(path).is_file():
         raise UserError(
@@ -54,7 +55,11 @@ def published(path: str, expected_sha256: str | None, extractor: Extractor) -> G
         raise UserError(f"{path} is not an npz with mu and sigma of numbers; take a file of pytorch-fid")
     mean, covariance = (arrays[name].astype(np.float64) for name in ("mu", "sigma"))
     check_statistics(path, mean, covariance, extractor)
-    return Gaussian(mean, covariance, None)
+    if not holds_array(path, "protocol", "take a file of pytorch-fid"):
+        return Gaussian(mean, covariance, None)
+    stored, protocol = load_reference(path)
+    check_extractor(path, stored, protocol, extractor, params)
+    return Gaussian(mean, covariance, stored.n)
 
 
 def check_statistics(path: str, mean: np.ndarray, covariance: np.ndarray, extractor: Extractor) -> None:
@@ -86,7 +91,7 @@ def main(paths: Namespace, params: ReferenceSet) -> Used | None:
     if params.file:
         if not is_first():
             return None
-        gaussian, features = published(params.file, params.sha256, extractor), {}
+        gaussian, features = published(params.file, params.sha256, extractor, params), {}
         origin = {"reference_file": Path(params.file).name, "reference_file_sha256": params.sha256}
     else:
         n_images = count_images(paths.images, params.n_images)
