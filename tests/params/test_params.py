@@ -48,6 +48,11 @@ MISTAKES = [
         "checkpoint_steps is gone: states are saved every checkpoint_minutes (10); remove",
     ),
     ("suite.datasets.sources", DATASET, "datasets.sources would share the folder data/sources with what is fetched"),
+    (
+        "suite.datasets.shipped",
+        DATASET,
+        "datasets.shipped would share the folder data/shipped with what the repository",
+    ),
     (f"{RUN}.lrr", 1, f"{RUN}.lrr is unknown; did you mean lr?"),
     ("suite.datasets.micro32.crop.resolutoin", 1, "resolutoin is unknown; did you mean resolution?"),
     ("suit", 1, "suit is unknown; did you mean suite?"),

@@ -12,7 +12,13 @@ from dctdiff.params.train import Run
 from dctdiff.report.tables.recipes import KEYS
 from engines import ROOT, load
 
-PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), ROOT / "data/README.md", ROOT / "results/README.md"]
+PAGES = [
+    ROOT / "README.md",
+    *sorted(ROOT.glob("docs/*.md")),
+    ROOT / "data/README.md",
+    ROOT / "data/shipped/README.md",
+    ROOT / "results/README.md",
+]
 
 
 def test_the_table_of_keys_is_current():

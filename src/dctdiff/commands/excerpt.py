@@ -1,7 +1,7 @@
 """Write what a suite needs of a data set that it cannot fetch: a few images, and the statistics of all of them.
 
 Not a stage: no result depends on it. Images are evenly spaced, as files they stay as they are; statistics are rounded
-to float16. What the repository holds of CIFAR-10 was made by ``python -m dctdiff.commands.excerpt`` (docs/shipped.md).
+to float16. What the repository holds of CIFAR-10 was made so: data/shipped/README.md has the commands.
 """
 
 from argparse import Namespace

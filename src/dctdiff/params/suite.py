@@ -59,8 +59,9 @@ class Suite(Slice):
         return self
 
     def _wrong_references(self) -> Iterator[str]:
-        if "sources" in self.datasets:
-            yield "datasets.sources would share the folder data/sources with what is fetched; choose another name"
+        for name, what in (("sources", "is fetched"), ("shipped", "the repository holds")):
+            if name in self.datasets:
+                yield f"datasets.{name} would share the folder data/{name} with what {what}; choose another name"
         for section, key, target in (
             ("codecs", "dataset", "datasets"),
             ("truncations", "dataset", "datasets"),
