@@ -240,12 +240,12 @@ def test_a_long_training_whose_states_are_all_damaged_does_not_start_anew(tmp_pa
 
 
 def test_states_are_saved_by_time_whatever_the_steps(straight, tmp_path, monkeypatch):
-    """A clock that gains a minute each time that it is looked at: about one state in three steps."""
+    """A clock that gains a minute each time that it is looked at, by the bar too: about one state in three steps."""
     clock = iter(range(0, 10**6, 60))
     monkeypatch.setattr(training.time, "monotonic", lambda: float(next(clock)))
     saved = []
     monkeypatch.setattr(training, "save_state", lambda folder, state, kept: saved.append(state["progress"]["step"]))
-    weights, _ = trained(tmp_path, RUN.model_copy(update={"checkpoint_minutes": 4, "log_steps": 100}))
+    weights, _ = trained(tmp_path, RUN.model_copy(update={"checkpoint_minutes": 9, "log_steps": 100}))
     assert 2 < len(saved) < 6 and saved[-1] == RUN.train_steps
     assert same(weights, straight[0])
 
