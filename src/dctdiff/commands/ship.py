@@ -3,11 +3,14 @@
 Not a stage: no result depends on it. ``python -m dctdiff.commands.ship --cell <cell> --out_model
 data/shipped/<name>.safetensors`` takes the run of a cell whose results are of now. Weights are rounded to
 float16, which keeps 11 bits of each (bf16 keeps 8); the card lies beside them and ends in the run that imports them.
+``--out_reference`` rounds what the cell was measured against in the same way, so that samples of the file can be
+measured where the images are not.
 """
 
 import argparse
 from pathlib import Path
 
+import numpy as np
 import torch
 from tabulate import tabulate
 
@@ -17,10 +20,12 @@ from dctdiff.models.weights import read_model, save_model
 from dctdiff.params.forms import Evaluation, TrainedLine
 from dctdiff.params.status import whys_stale
 from dctdiff.params.suite import read_params, validated
+from dctdiff.pipeline.arrays import read_arrays
 from dctdiff.pipeline.command import OneLineParser, run_command
 from dctdiff.pipeline.errors import UserError
-from dctdiff.pipeline.files import read_json, read_json_lines, sha256, write_text
+from dctdiff.pipeline.files import read_json, read_json_lines, replacing, sha256, write_text
 from dctdiff.pipeline.record import Record, record_path
+from dctdiff.stages.evaluate import AGAIN
 
 PARAMS = "params.yaml"
 # What the run that imports the file says again.
@@ -43,6 +48,16 @@ def rounded(path: Path) -> tuple[dict[str, torch.Tensor], ModelConfig]:
     if wide := [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]:
         raise UserError(f"{path}: {wide[0]} has values above 65504, the largest of float16; train with a lower lr")
     return weights, config
+
+
+def write_rounded_reference(path: Path, reference: Path) -> None:
+    """Mean and covariance in float16, without the features, which are most of the bytes."""
+    arrays = read_arrays(reference, ("mu", "sigma", "protocol"), AGAIN)
+    halves = {name: arrays[name].astype(np.float16) for name in ("mu", "sigma")}
+    if not all(np.isfinite(half).all() for half in halves.values()):
+        raise UserError(f"{reference} holds values above 65504, the largest of float16; ship it as it is")
+    with replacing(path) as temporary:
+        np.savez_compressed(temporary, **halves, protocol=arrays["protocol"])
 
 
 def card(file: Path, weights: dict, config: ModelConfig, run: dict, evaluation: dict, log: dict, record: dict) -> str:
@@ -107,14 +122,20 @@ def main() -> None:
     parser = OneLineParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cell", required=True, help="key of suite.cells: whose run, with its distance in the card")
     parser.add_argument("--out_model", required=True, type=Path, metavar="PATH", help="the file, .safetensors")
+    parser.add_argument(
+        "--out_reference", type=Path, metavar="PATH", help="statistics that it was measured against, .npz"
+    )
     arguments: argparse.Namespace = parser.parse_args()
     cell, path = arguments.cell, arguments.out_model
     if path.suffix != ".safetensors":
         raise UserError(f"--out_model is {path}, but should end in .safetensors")
     document = read_params(PARAMS)
     name, run = trained_run(document, cell)
+    params = document["suite"]["cells"][cell]
 
-    weights, config = rounded(Path(f"results/runs/{name}/{document['suite']['cells'][cell]['checkpoint']}.safetensors"))
+    weights, config = rounded(Path(f"results/runs/{name}/{params['checkpoint']}.safetensors"))
+    if arguments.out_reference:
+        write_rounded_reference(arguments.out_reference, Path(f"data/{params['reference']}/reference.npz"))
     save_model(path, weights, config, torch.float16)
     evaluation = read_json(f"results/evaluations/cells/{cell}.json", Evaluation)
     log = read_json_lines(f"results/training/{name}.jsonl", TrainedLine)[-1]

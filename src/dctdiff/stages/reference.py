@@ -1,7 +1,7 @@
 """Fit the features of the training images: what all distances of a dataset are measured against.
 
 With ``file`` the fit is not made but read: published statistics, in the form of pytorch-fid. What this stage has
-written, or ``dctdiff.commands.excerpt`` of it, is such a file, too, and says by which extractor it was made.
+written, or ``dctdiff.commands.ship`` of it, is such a file, too, and says by which extractor it was made.
 """
 
 import json
