@@ -249,8 +249,9 @@ def crossings() -> str:
 def rulegraph() -> str:
     """What ``snakemake --rulegraph`` says of the suite micro, which has every rule, as a diagram that GitHub draws."""
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("Snakefile", "workflow", "profiles", "src", "data"):
+        for name in ("Snakefile", "profiles", "src", "data"):
             Path(folder, name).symlink_to(ROOT / name)
+        shutil.copytree(ROOT / "workflow", Path(folder, "workflow"))  # into it Snakemake writes for DVC
         params = (ROOT / "params.yaml").read_text(encoding="utf-8")
         Path(folder, "params.yaml").write_text(re.sub(r"(?m)^suite: .*", "suite: *micro", params), encoding="utf-8")
         command = [sys.executable, "-m", "snakemake", "--rulegraph", "mermaid-js"]

@@ -3,6 +3,7 @@
 import pytest
 import yaml
 
+from dctdiff.params.grid import with_grid
 from dctdiff.params.published import load_published
 from dctdiff.params.suite import Suite, planned
 from dctdiff.report.provenance import jobs_behind, made, pairs
@@ -13,9 +14,13 @@ SUITES = yaml.safe_load((ROOT / "params.yaml").read_text())["suites"]
 NOTHING = {kind: {} for kind in ("heldout", "round_trip", "truncations", "upsamplings", "selections", "cells")}
 
 
-@pytest.mark.parametrize("suite", SUITES)
+GRID = {"micro32-dctdiff": {"lr": [0.001, 0.002], "seed": [1, 2]}}
+
+
+@pytest.mark.parametrize("suite", [*SUITES, "with a grid"])
 def test_every_row_of_every_table_has_its_job(suite):
-    plan = planned(Suite.model_validate(SUITES[suite]))
+    params = SUITES[suite] if suite in SUITES else with_grid(SUITES["micro"] | {"grid": GRID})
+    plan = planned(Suite.model_validate(params))
     published = load_published(ROOT / "data/published.yaml", plan.get("published"))
     plan |= {"published": published.model_dump(exclude_none=True)}
     behind = jobs_behind(plan, NOTHING)
@@ -23,8 +28,13 @@ def test_every_row_of_every_table_has_its_job(suite):
         assert len(behind[name]) == len(table), name
         for job, (_, row) in zip(behind[name], table.iterrows(), strict=True):
             stage, of = job or (None, None)
-            if stage == "evaluate":
-                assert plan["cells"][of]["run"] == row.get("images", row.get("model")), name
+            if stage == "evaluate" and name not in ("grid", "seeds"):
+                shown = row.get("images", row.get("model"))
+                assert plan["cells"][of]["run"] == shown.removesuffix(" (our reading)"), name
+            if name == "grid":
+                assert str(plan["runs"][plan["cells"][of]["run"]]["lr"]) == row["lr"]
+            if name == "seeds":
+                assert plan["cells"][of]["run"] == row["first run"]
             if stage in ("weights", "statistics"):
                 assert of == row.get("run", row.get("codec")), name
 

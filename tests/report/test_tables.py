@@ -308,13 +308,14 @@ def test_recipes_are_rows_of_both_spaces_and_only_what_ran_to_the_end_by_the_par
 
 def test_cells_that_differ_in_the_seed_alone_have_a_mean_and_the_deviation_of_a_sample():
     runs = {"a-1": {"lr": 1, "seed": 1}, "a-2": {"lr": 1, "seed": 2}, "a-3": {"lr": 1, "seed": 3}, "b": {"seed": 1}}
-    cells = {name: {"run": name, "sampler": "ddim", "nfe": 50, "n_images": 10_000, "seed": 7} for name in runs}
+    cell = {"reference": "d", "checkpoint": "best", "sampler": "ddim", "nfe": 50, "n_images": 10_000, "seed": 7}
+    cells = {name: {"run": name, **cell} for name in runs}
     found = {name: {"value": value, "protocol": {"metric": "FD"}} for name, value in {"a-1": 8, "a-3": 11}.items()}
     table = seeds_table({"runs": runs, "cells": cells}, {"cells": found})
     assert table.to_dict("records") == [
         {
-            "first run": "a-1", "sampler": "ddim", "NFE": "50", "seeds": "2 of 3", "mean": "9.50",
-            "standard deviation": "2.12", "each": "8.00, 11.00", "measured as": "FD-10k",
+            "dataset": "d", "first run": "a-1", "checkpoint": "best", "sampler": "ddim", "NFE": "50", "seeds": "2 of 3",
+            "mean": "9.50", "standard deviation": "2.12", "each": "8.00, 11.00", "measured as": "FD-10k",
         },
     ]  # fmt: skip
     [row] = seeds_table({"runs": runs, "cells": cells}, {"cells": {}}).to_dict("records")

@@ -65,7 +65,9 @@ if workflow.is_main_process:
     Path(MARKER).write_text(str(time.time_ns()))
 TABLES = expand(
     "results/tables/{table}.{format}",
-    table=table_names({**SUITE, "published": PUBLISHED.model_dump(exclude_none=True)}),
+    table=table_names(
+        {**planned(suite), "published": PUBLISHED.model_dump(exclude_none=True)}
+    ),
     format=["csv", "md", "tex"],
 )
 

@@ -7,6 +7,9 @@ import torch
 from dctdiff.models.muon import Muon
 from dctdiff.params.train import Run
 
+# Part of the name of a layer -> matrices in its weight: queries, keys, values; shifts, scales and gates of a DiT.
+STACKED = {"qkv": 3, "adaLN": 6}
+
 
 def all_by_adamw(network: torch.nn.Module, run: Run) -> list[torch.optim.Optimizer]:
     """AdamW of all parameters (protocol point 23)."""
@@ -14,14 +17,19 @@ def all_by_adamw(network: torch.nn.Module, run: Run) -> list[torch.optim.Optimiz
 
 
 def blocks_by_muon(network: torch.nn.Module, run: Run) -> list[torch.optim.Optimizer]:
-    """Muon of the matrices of the blocks, AdamW of the rest. Queries, keys and values are three matrices."""
+    """Muon of the matrices of the blocks, AdamW of the rest."""
     named = dict(network.named_parameters())
     matrices = {name: weight for name, weight in named.items() if "block" in name and weight.ndim == 2}
-    stacked = [weight for name, weight in matrices.items() if "qkv" in name]
-    single = [weight for name, weight in matrices.items() if "qkv" not in name]
     rest = [weight for name, weight in named.items() if name not in matrices]
-    groups = [{"params": stacked, "parts": 3}, {"params": single}]
-    return [adamw(rest, run), Muon(groups, lr=run.lr, weight_decay=run.weight_decay)]
+    groups: dict[int, list[torch.nn.Parameter]] = {}
+    for name, weight in matrices.items():
+        parts = next((parts for part, parts in STACKED.items() if part in name), 1)
+        groups.setdefault(parts, []).append(weight)
+    muon = Muon(
+        [{"params": weights, "parts": parts} for parts, weights in groups.items()],
+        lr=run.lr, weight_decay=run.weight_decay,
+    )  # fmt: skip
+    return [adamw(rest, run), muon]
 
 
 OPTIMISERS = {"adamw": all_by_adamw, "muon": blocks_by_muon}

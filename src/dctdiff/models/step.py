@@ -64,8 +64,7 @@ class Learner:
         """Step ``index`` on this process's part of the batch; the mean loss over all processes."""
         device = self.accelerator.device
         images, flip, *drawn = training_batch(self.run, index, self.local, images, y, self.codec.shape, device)
-        with self.accelerator.autocast():
-            images = self.given(self.run, index, self.local, self.codec, images, flip)
+        images = self.given(self.run, index, self.local, self.codec, images, flip)
         for optimiser in self.optimisers:
             set_learning_rate(optimiser, learning_rate(self.run, index))
         return self.optimise_batch(images, flip, *drawn)

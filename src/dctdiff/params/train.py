@@ -145,6 +145,8 @@ class Run(Execution):
                 f"framework is discrete with network {self.network} that predicts {self.prediction}, but a chain is "
                 "for network dit and prediction noise"
             )
+        if self.framework == "discrete" and self.t_logit:
+            raise ValueError(f"t_logit is {self.t_logit}, but the steps of a discrete chain are drawn alike; remove it")
         return self
 
     @model_validator(mode="after")

@@ -12,6 +12,7 @@ from dctdiff.report.tables.fields import value_of
 NARROW = {
     "quality": ("dataset", "images", "sampler", "NFE"),
     "seeds": ("first run", "NFE", "mean", "standard deviation"),
+    "grid": ("grid of", "distance"),
     "checkpoints": ("run", "step", "distance", "best"),
     "costs": ("model", "quantity", "published", "reproduced"),
     "truncation": ("dataset", "kept", "m", "distance", "m*"),

@@ -7,6 +7,7 @@ from dctdiff.params.forms import CHANNELS
 from dctdiff.params.seeds import groups_of_cells
 from dctdiff.report.spent import Job, quality_jobs
 from dctdiff.report.tables.fields import Evaluations
+from dctdiff.report.tables.grid import cells_of_grids
 
 
 def made_id(stage: str, name: str | None = None) -> str:
@@ -35,6 +36,7 @@ def jobs_behind(plan: dict, evaluations: Evaluations) -> dict[str, list[Job | No
         "statistics": [
             ("statistics", name) for name, codec in plan["codecs"].items() for _ in CHANNELS[codec["space"]]
         ],
+        "grid": [("evaluate", name) for *_, name, _ in cells_of_grids(plan)] if plan.get("grid") else [],
         "seeds": [("evaluate", names[0]) for names in groups_of_cells(plan) if len(names) > 1],
         "training": [("weights", name) for name in plan["runs"]],
     }

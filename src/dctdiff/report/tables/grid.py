@@ -1,5 +1,7 @@
 """Runs of a grid side by side: the values in which they differ, and the distance of their samples."""
 
+from collections.abc import Iterator
+
 import pandas as pd
 
 from dctdiff.params.grid import combinations
@@ -19,12 +21,18 @@ def grid_table(plan: dict, evaluations: Evaluations) -> pd.DataFrame:
                 "NFE": cell["nfe"],
                 **measured(cell, evaluations["cells"].get(name)),
             }
-            for base, values in plan["grid"].items()
-            for run, changes in combinations(base, plan["runs"][base], values).items()
-            for name, cell in plan["cells"].items()
-            if cell["run"] == run
+            for base, changes, name, cell in cells_of_grids(plan)
         ]
     )
+
+
+def cells_of_grids(plan: dict) -> Iterator[tuple[str, dict, str, dict]]:
+    """The run that a grid was made from, the values of one of its runs, and name and params of a cell of that."""
+    for base, values in plan["grid"].items():
+        for run, changes in combinations(base, plan["runs"][base], values).items():
+            for name, cell in plan["cells"].items():
+                if cell["run"] == run:
+                    yield base, changes, name, cell
 
 
 def measured(cell: dict, evaluation: dict | None) -> dict[str, str]:

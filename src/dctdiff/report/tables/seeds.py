@@ -18,7 +18,9 @@ def seeds_row(plan: dict, names: list[str], evaluations: Evaluations) -> dict[st
     found = [evaluations["cells"][name] for name in names if evaluations["cells"].get(name)]
     values = [evaluation["value"] for evaluation in found]
     return {
+        "dataset": cell["reference"],
         "first run": family(plan["runs"], cell["run"]),
+        "checkpoint": cell["checkpoint"],
         "sampler": cell["sampler"],
         "NFE": str(cell["nfe"]),
         "seeds": f"{len(values)} of {len(names)}",
