@@ -14,7 +14,7 @@ from test_engines import dvc_runs, snakemake_would_run, tables
 PLUMBING = {  # file, old, new: none of them can change a number
     "an error message": ("networks/attention.py", "but there is no GPU here", "but no GPU is in this machine"),
     "a description": ("params/train.py", 'description="width of the network"', 'description="its width"'),
-    "a help text": ("stages/sample.py", '"picture of some of them"', '"some of them"'),
+    "a help text": ("stages/sample.py", '"picture of some of them, with', '"some of them, with'),
     "progress": ("pipeline/progress.py", "SECONDS_BETWEEN_LINES = 5.0", "SECONDS_BETWEEN_LINES = 7.0"),
     "files": ("pipeline/files.py", "json.dumps(value, indent=2,", "json.dumps(value, indent=1,"),
     "a check": ("params/train.py", "if self.embed_dim % self.num_heads:", "if self.embed_dim % self.num_heads > 0:"),
@@ -25,7 +25,7 @@ PLUMBING = {  # file, old, new: none of them can change a number
     ),
     "another sampler": ("diffusion/samplers.py", "ratio = next_signal", "ratio = 1 * next_signal"),
     "a new sampler": ("diffusion/samplers.py", '"ddpm": ddpm}', '"ddpm": ddpm, "heun": ddpm}'),
-    "a new network": ("models/config.py", '"pixel": pixel_uvit}', '"pixel": pixel_uvit, "new": dct_uvit}'),
+    "a new network": ("models/config.py", '"dit": DITS}', '"dit": DITS, "new": UVITS}'),
 }
 NUMERICAL = {  # and the name under which the run asks
     "the loss": ("diffusion/loss.py", "predicted.float() - target", "target - predicted.float()",

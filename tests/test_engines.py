@@ -405,7 +405,7 @@ def test_dvc_reruns_only_what_depends_on_an_edit(finished):
     assert dvc_runs(by_dvc) == {"validate", "report"}
     edit(by_dvc / "src/dctdiff/diffusion/samplers.py", "import itertools", "import itertools  # a comment")
     assert dvc_runs(by_dvc) == {"code"}
-    edit(by_dvc / "src/dctdiff/report/figures.py", "WIDE_RANGE = 10", "WIDE_RANGE = 11")
+    edit(by_dvc / "src/dctdiff/report/charts/style.py", "WIDE_RANGE = 10", "WIDE_RANGE = 11")
     assert dvc_runs(by_dvc) == {"code", "report"}
 
 
