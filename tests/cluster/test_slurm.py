@@ -99,7 +99,7 @@ def test_the_tables_are_those_of_one_machine(slurm, made, tmp_path):
     assert {path.name: path.read_bytes() for path in (folder / "results/tables").iterdir()} == by_one
     assert not [job for job in slurm.jobs().values() if re.search("download|tables", job["Comment"])]
     cells = [job for job in slurm.jobs().values() if "cell" in job["Comment"]]
-    assert len(cells) == 4  # sampled and evaluated by one job, on one GPU
+    assert len(cells) == 6  # sampled and evaluated by one job, on one GPU
     assert all(job["TresPerJob"].endswith("gpu:1") and "mem=8000M" in job["TRES"] for job in cells)
     assert "Nothing to be done" in run(folder, "snakemake", "--dry-run", "--cores", "1")
 
