@@ -56,6 +56,6 @@ def test_bytes_are_those_of_arrays_and_states(plans):
     plan = plans["cifar10-minutes"]
     sizes = disk_bytes(plan)
     assert sizes["pack", "cifar10"] == 50_000 * 32 * 32 * 3
-    run = plan["runs"]["minutes-dctdiff-s"]
+    run = plan["runs"]["minutes-dctdiff-s-long"]
     copies = 1 + run["train_steps"] // run["candidate_steps"] + 4 * run["kept_states"]
-    assert sizes["weights", "minutes-dctdiff-s"] == 4 * parameters(config_of(plan, "minutes-dctdiff-s")) * copies
+    assert sizes["weights", "minutes-dctdiff-s-long"] == 4 * parameters(config_of(plan, "minutes-dctdiff-s-long")) * copies
