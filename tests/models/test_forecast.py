@@ -58,4 +58,6 @@ def test_bytes_are_those_of_arrays_and_states(plans):
     assert sizes["pack", "cifar10"] == 50_000 * 32 * 32 * 3
     run = plan["runs"]["minutes-dctdiff-s-long"]
     copies = 1 + run["train_steps"] // run["candidate_steps"] + 4 * run["kept_states"]
-    assert sizes["weights", "minutes-dctdiff-s-long"] == 4 * parameters(config_of(plan, "minutes-dctdiff-s-long")) * copies
+    assert (
+        sizes["weights", "minutes-dctdiff-s-long"] == 4 * parameters(config_of(plan, "minutes-dctdiff-s-long")) * copies
+    )

@@ -6,17 +6,12 @@ import math
 import pytest
 import torch
 
-from dctdiff.models.config import ModelConfig
 from dctdiff.networks.dit import positions
+from networks.test_uvit import CONFIGS as UVITS
+from networks.test_uvit import IDS, inputs
 
-SMALL = {"embed_dim": 32, "depth": 2, "num_heads": 2, "snr_scale": 1.0, "network_kind": "dit", "framework": "discrete"}
-DCT = ModelConfig(space="dct", resolution=16, block_size=2, kept_coefficients=4, eta=240.0, **SMALL)
-PIXEL = ModelConfig(space="pixel", resolution=16, patch_size=4, **SMALL)
-CLASSES = (3, 2, 4)  # images of each
-CONDITIONAL_DCT = dataclasses.replace(DCT, class_counts=CLASSES)
-CONDITIONAL_PIXEL = dataclasses.replace(PIXEL, class_counts=CLASSES)
-CONFIGS = [DCT, PIXEL, CONDITIONAL_DCT, CONDITIONAL_PIXEL]
-IDS = ["dct", "pixel", "conditional dct", "conditional pixel"]
+CONFIGS = [dataclasses.replace(config, network_kind="dit", framework="discrete") for config in UVITS]
+DCT, PIXEL, CONDITIONAL_DCT, CONDITIONAL_PIXEL = CONFIGS
 
 
 def network_of(config):
@@ -25,13 +20,6 @@ def network_of(config):
     for weight in network.parameters():
         torch.nn.init.normal_(weight, std=0.1, generator=generator)
     return network
-
-
-def inputs(config, n_images):
-    """Noise, network times and labels (or None) of ``n_images``."""
-    x = torch.randn(n_images, *config.codec().shape, generator=torch.Generator().manual_seed(1))
-    y = torch.arange(n_images) % config.num_classes if config.num_classes else None
-    return x, torch.linspace(0, 999, n_images), y
 
 
 def test_names_are_those_of_the_published_state_dicts():

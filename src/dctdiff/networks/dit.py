@@ -7,12 +7,9 @@ modules follow the published state dicts, so that their weights load by name.
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import nn
-from torch.utils.checkpoint import checkpoint
 
-from dctdiff.networks.attention import Attend
-from dctdiff.networks.uvit import Attention, PatchEmbed, autocast_dtype, gelu_linear, time_embedding
+from dctdiff.networks.uvit import MLP, Attention, PatchEmbed, Transformer, autocast_dtype, time_embedding, unpatched
 
 TIME_DIM = 256  # of the sines and cosines that the time becomes first
 POSITION_MAX_PERIOD = 10_000
@@ -43,19 +40,6 @@ class BiasedAttention(Attention):
         self.qkv = nn.Linear(dim, 3 * dim)
 
 
-class MLP(nn.Module):
-    def __init__(self, dim: int):
-        super().__init__()
-        self.fc1 = nn.Linear(dim, 4 * dim)
-        self.fc2 = nn.Linear(4 * dim, dim)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        dtype = autocast_dtype(x)
-        if x.is_cuda and dtype is not None and not torch.is_grad_enabled():
-            return self.fc2(gelu_linear(x, self.fc1, dtype))
-        return self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
-
-
 def steering(dim: int, n_vectors: int) -> nn.Sequential:
     """What a block or layer takes from the embedded time and label: (N, D) -> (N, n_vectors D)."""
     return nn.Sequential(nn.SiLU(), nn.Linear(dim, n_vectors * dim))
@@ -71,7 +55,7 @@ class Block(nn.Module):
         self.norm1 = plain_norm(dim)
         self.attn = BiasedAttention(dim, num_heads)
         self.norm2 = plain_norm(dim)
-        self.mlp = MLP(dim)
+        self.mlp = MLP(dim, approximate="tanh")
         self.adaLN_modulation = steering(dim, 6)
 
     def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
@@ -111,7 +95,7 @@ class LabelEmbedder(nn.Module):
         return self.embedding_table(y)  # (N, D)
 
 
-class DiT(nn.Module):
+class DiT(Transformer):
     """The trunk that both networks share: embedded tokens in, tokens of ``token_dim`` out."""
 
     def __init__(
@@ -129,13 +113,6 @@ class DiT(nn.Module):
         self.register_buffer("pos_embed", positions(grid, embed_dim)[None])
         self.blocks = nn.ModuleList(Block(embed_dim, num_heads) for _ in range(depth))
         self.final_layer = FinalLayer(embed_dim, token_dim)
-        self.gradient_checkpointing = False
-
-    def attend_with(self, attend: Attend) -> None:
-        """Let all blocks compute their attention with ``attend``."""
-        for module in self.modules():
-            if isinstance(module, Attention):
-                module.attend = attend
 
     def initialise(self, generator: torch.Generator, skip_bias_std: float = 0.0) -> None:
         """As in the paper: each block begins as the identity, and the network gives 0.
@@ -168,11 +145,6 @@ class DiT(nn.Module):
         for block in self.blocks:
             x = self._run(block, x, condition)
         return self.final_layer(x, condition)
-
-    def _run(self, block: Block, *inputs: torch.Tensor) -> torch.Tensor:
-        if self.gradient_checkpointing and torch.is_grad_enabled():
-            return checkpoint(block, *inputs, use_reentrant=False, preserve_rng_state=False)
-        return block(*inputs)
 
 
 class DCTDiT(DiT):
@@ -223,7 +195,5 @@ class PixelDiT(DiT):
     def forward(self, x: torch.Tensor, t: torch.Tensor, y: torch.Tensor | None = None) -> torch.Tensor:
         """Args: x: (N, C, R, R); t: (N,) network time; y: (N,) int64 labels. Returns (N, V, C, R, R), without V = 1."""
         tokens = self.transform(self.x_embedder(x), t, y)  # (N, T, P P V C)
-        tokens = tokens.unflatten(-1, (self.patch_size**2, -1))  # (N, T, P P, V C)
-        channels_first = tokens.permute(0, 3, 2, 1).flatten(1, 2)  # (N, V C P P, T)
-        images = F.pixel_shuffle(channels_first.unflatten(-1, self.grid), self.patch_size)  # (N, V C, R, R)
+        images = unpatched(tokens, self.grid, self.patch_size)  # (N, V C, R, R)
         return images.unflatten(1, (self.n_given, -1)).squeeze(1)

@@ -60,8 +60,11 @@ def gelu_linear(x: torch.Tensor, layer: nn.Linear, dtype: torch.dtype) -> torch.
 
 
 class MLP(nn.Module):
-    def __init__(self, dim: int):
+    """``approximate``: "none" or "tanh", of the GELU."""
+
+    def __init__(self, dim: int, approximate: str = "none"):
         super().__init__()
+        self.approximate = approximate
         self.fc1 = nn.Linear(dim, 4 * dim)
         self.fc2 = nn.Linear(4 * dim, dim)
 
@@ -69,7 +72,7 @@ class MLP(nn.Module):
         dtype = autocast_dtype(x)
         if x.is_cuda and dtype is not None and not torch.is_grad_enabled():
             return self.fc2(gelu_linear(x, self.fc1, dtype))
-        return self.fc2(F.gelu(self.fc1(x)))
+        return self.fc2(F.gelu(self.fc1(x), approximate=self.approximate))
 
 
 class SkipLinear(nn.Linear):
@@ -100,7 +103,24 @@ class Block(nn.Module):
         return x + self.mlp(self.norm2(x))
 
 
-class UViT(nn.Module):
+class Transformer(nn.Module):
+    """How the blocks of a network are run."""
+
+    gradient_checkpointing = False
+
+    def attend_with(self, attend: Attend) -> None:
+        """Let all blocks compute their attention with ``attend``."""
+        for module in self.modules():
+            if isinstance(module, Attention):
+                module.attend = attend
+
+    def _run(self, block: nn.Module, *inputs: torch.Tensor) -> torch.Tensor:
+        if self.gradient_checkpointing and torch.is_grad_enabled():
+            return checkpoint(block, *inputs, use_reentrant=False, preserve_rng_state=False)
+        return block(*inputs)
+
+
+class UViT(Transformer):
     """The trunk that both networks share: tokens in, tokens out.
 
     depth counts the blocks on both sides; one more stands in the middle (protocol point 31). With
@@ -120,13 +140,6 @@ class UViT(nn.Module):
         self.out_blocks = nn.ModuleList(Block(embed_dim, num_heads, skip=True) for _ in range(depth // 2))
         self.norm = nn.LayerNorm(embed_dim)
         self.decoder_pred = nn.Linear(embed_dim, token_dim)
-        self.gradient_checkpointing = False
-
-    def attend_with(self, attend: Attend) -> None:
-        """Let all blocks compute their attention with ``attend``."""
-        for module in self.modules():
-            if isinstance(module, Attention):
-                module.attend = attend
 
     def initialise(self, generator: torch.Generator, skip_bias_std: float = 0.0) -> None:
         """Truncated normal weights (std 0.02), zero biases (protocol point 31).
@@ -172,11 +185,6 @@ class UViT(nn.Module):
             x = self._run(block, x, skips.pop())
         return self.decoder_pred(self.norm(x))[:, self.n_extra_tokens :]  # (N, T, token_dim)
 
-    def _run(self, block: Block, *inputs: torch.Tensor) -> torch.Tensor:
-        if self.gradient_checkpointing and torch.is_grad_enabled():
-            return checkpoint(block, *inputs, use_reentrant=False, preserve_rng_state=False)
-        return block(*inputs)
-
 
 class DCTUViT(UViT):
     """U-ViT on DCT tokens (protocol point 29)."""
@@ -202,6 +210,13 @@ class PatchEmbed(nn.Module):
         return self.proj(x).flatten(2).mT  # (N, T, D)
 
 
+def unpatched(tokens: torch.Tensor, grid: tuple[int, int], patch_size: int) -> torch.Tensor:
+    """Images of the ``tokens`` of their patches: (N, T, P P C) -> (N, C, R, R)."""
+    tokens = tokens.unflatten(-1, (patch_size**2, -1))  # (N, T, P P, C)
+    channels_first = tokens.permute(0, 3, 2, 1).flatten(1, 2)  # (N, C P P, T)
+    return F.pixel_shuffle(channels_first.unflatten(-1, grid), patch_size)
+
+
 class PixelUViT(UViT):
     """U-ViT on pixels, the paper's baseline (protocol point 30)."""
 
@@ -225,7 +240,4 @@ class PixelUViT(UViT):
     def forward(self, x: torch.Tensor, t: torch.Tensor, y: torch.Tensor | None = None) -> torch.Tensor:
         """Args: x: (N, C, R, R); t: (N,) network time; y: (N,) int64 labels. Returns (N, C, R, R)."""
         tokens = self.transform(self.patch_embed(x), t, y)  # (N, T, P P C)
-        tokens = tokens.unflatten(-1, (self.patch_size**2, -1))  # (N, T, P P, C)
-        channels_first = tokens.permute(0, 3, 2, 1).flatten(1, 2)  # (N, C P P, T)
-        images = F.pixel_shuffle(channels_first.unflatten(-1, self.grid), self.patch_size)
-        return self.final_layer(images)  # (N, C, R, R)
+        return self.final_layer(unpatched(tokens, self.grid, self.patch_size))  # (N, C, R, R)

@@ -1,10 +1,8 @@
 """Params of the autoencoder of a latent space."""
 
-import re
-
 from pydantic import Field, model_validator
 
-from dctdiff.params.download import ADDRESS
+from dctdiff.params.download import check_url
 from dctdiff.pipeline.slice import Digest, Seed, Slice, Text
 
 
@@ -26,7 +24,6 @@ class Autoencoder(Slice):
             raise ValueError("give one of file (a path), url (fetched) and seed (random weights)")
         if (self.sha256 is None) != (self.seed is not None):
             raise ValueError("sha256 belongs to file and url, which need it, and not to seed")
-        pattern, meaning = ADDRESS["http"]
-        if self.url is not None and not re.fullmatch(pattern, self.url):
-            raise ValueError(f"url is {self.url!r}, but should be {meaning}")
+        if self.url is not None:
+            check_url(self.url)
         return self

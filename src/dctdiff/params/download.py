@@ -17,6 +17,13 @@ ADDRESS = {
 }
 
 
+def check_url(url: str) -> None:
+    """A ValueError unless one file can be fetched from there."""
+    pattern, meaning = ADDRESS["http"]
+    if not re.fullmatch(pattern, url):
+        raise ValueError(f"url is {url!r}, but should be {meaning}")
+
+
 def listed(value):
     """One address stands for a list of one."""
     return [value] if isinstance(value, str) else value

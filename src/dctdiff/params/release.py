@@ -1,12 +1,11 @@
 """Params of published weights: what the file of a release does not say itself."""
 
-import re
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from dctdiff.params.autoencoder import Autoencoder
-from dctdiff.params.download import ADDRESS
+from dctdiff.params.download import check_url
 from dctdiff.params.statistics import PATCHES
 from dctdiff.pipeline.slice import Count, Digest, Pixels, Slice, Text
 
@@ -43,9 +42,7 @@ class Release(Slice):
         if (self.file is None) == (self.url is None):
             raise ValueError("give either file (a path) or url and sha256 (fetched)")
         if self.url is not None:
-            pattern, meaning = ADDRESS["http"]
-            if not re.fullmatch(pattern, self.url):
-                raise ValueError(f"url is {self.url!r}, but should be {meaning}")
+            check_url(self.url)
             if self.sha256 is None:
                 raise ValueError("url needs sha256, to check what is fetched")
         return self
