@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from PIL import Image
 
 from dctdiff.metrics import clip
-from dctdiff.metrics.features import import_torchvision, load_extractor, weights_file
+from dctdiff.metrics.features import load_extractor, weights_file
 from dctdiff.pipeline.errors import UserError
+from dctdiff.pipeline.hardware import import_torchvision
 
 CPU = torch.device("cpu")
 TINY = {

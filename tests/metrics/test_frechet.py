@@ -28,7 +28,7 @@ def test_zero_for_itself_and_symmetric():
 @pytest.mark.filterwarnings("ignore:The `disp` argument is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("n", [200, 12], ids=["regular", "singular"])
 def test_equals_pytorch_fid(n):
-    from dctdiff.metrics.features import import_torchvision
+    from dctdiff.pipeline.hardware import import_torchvision
 
     import_torchvision()
     from pytorch_fid.fid_score import calculate_frechet_distance

@@ -16,11 +16,12 @@ from pydantic import ValidationError
 from dctdiff.data.archive import encode_jpeg, read_images, write_archive
 from dctdiff.data.cropping import random_crop
 from dctdiff.data.photographs import read_photographs
-from dctdiff.metrics.features import INCEPTION_FILE, Extractor, import_torchvision, load_extractor
+from dctdiff.metrics.features import INCEPTION_FILE, Extractor, load_extractor
 from dctdiff.metrics.frechet import Gaussian, fit, frechet_distance
 from dctdiff.params.evaluate import Reference
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import read_json, sha256
+from dctdiff.pipeline.hardware import import_torchvision
 from dctdiff.stages import evaluate, reference
 from engines import call
 
@@ -247,7 +248,7 @@ def random_inception(tmp_path, monkeypatch, photographs) -> None:
 
 
 PYTORCH_FID = (
-    "import runpy; from dctdiff.metrics.features import import_torchvision; import_torchvision(); "
+    "import runpy; from dctdiff.pipeline.hardware import import_torchvision; import_torchvision(); "
     "runpy.run_module('pytorch_fid', run_name='__main__')"
 )
 

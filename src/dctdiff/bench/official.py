@@ -16,7 +16,7 @@ from dctdiff.bench.codec import SIZES
 from dctdiff.bench.measuring import gpu_seconds, write_result
 from dctdiff.bench.shapes import SAMPLED, TRAINED, run_and_config
 from dctdiff.data.archive import encode_jpeg
-from dctdiff.metrics.features import import_torchvision
+from dctdiff.pipeline.hardware import import_torchvision
 from dctdiff.spaces.zigzag import zigzag
 
 ETA = 250.0

@@ -14,6 +14,7 @@ from dctdiff.metrics.cmmd import cmmd
 from dctdiff.metrics.inception_score import inception_score
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import sha256
+from dctdiff.pipeline.hardware import import_torchvision
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -177,22 +178,6 @@ def check_resolution(name: str, metric: str, found: int, expected: int) -> None:
             f"feature_resolution is {found}, but {metric} is defined at {expected}; "
             f"set feature_resolution: {expected} for the extractor {name}"
         )
-
-
-def import_torchvision() -> None:
-    """Import torchvision, also from PyPI's wheel beside a torch without CUDA.
-
-    There the compiled operators cannot load, and the import stops because their schemas are
-    unknown. None of them is used here, so declaring the two schemas it asks for is enough.
-    """
-    try:
-        import torchvision
-    except RuntimeError as error:
-        if "torchvision::nms" not in str(error):
-            raise
-        for name in ("torchvision::nms", "torchvision::qnms"):
-            torch.library.define(name, "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        import torchvision  # noqa: F401
 
 
 EXTRACTORS = {

@@ -14,11 +14,11 @@ from safetensors.torch import load_file
 from torch import nn
 
 from dctdiff.data.fetching import obtain_weights
-from dctdiff.metrics.features import import_torchvision
 from dctdiff.models.config import Autoencoder
 from dctdiff.models.release import read_state_dict
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import sha256
+from dctdiff.pipeline.hardware import import_torchvision
 from dctdiff.spaces.latent import CHANNELS, SCALE
 
 WIDTH, RANDOM_WIDTH = 128, 8  # channels at full resolution, of the real one and of one for tests

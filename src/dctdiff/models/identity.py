@@ -27,7 +27,7 @@ def training_code(run: Run, config: ModelConfig) -> dict[str, str]:
     not by the code that fetches it.
     """
     chosen = choices(config.space, run.network, run.framework, run.optimizer)
-    return meaning(STEP, chosen=chosen, without=("params", "data", "metrics"))
+    return meaning(STEP, chosen=chosen, without=("params", "data"))
 
 
 def run_identity(run: Run, config: ModelConfig, weights: list[float], images_sha256: dict, made: dict) -> dict:

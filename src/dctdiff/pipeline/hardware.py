@@ -24,3 +24,19 @@ def versions() -> dict[str, str]:
         "device": device_name(default_device()),
         "threads": str(torch.get_num_threads()),
     }
+
+
+def import_torchvision() -> None:
+    """Import torchvision, also from PyPI's wheel beside a torch without CUDA.
+
+    There the compiled operators cannot load, and the import stops because their schemas are
+    unknown. None of them is used here, so declaring the two schemas it asks for is enough.
+    """
+    try:
+        import torchvision
+    except RuntimeError as error:
+        if "torchvision::nms" not in str(error):
+            raise
+        for name in ("torchvision::nms", "torchvision::qnms"):
+            torch.library.define(name, "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        import torchvision  # noqa: F401
