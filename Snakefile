@@ -29,6 +29,8 @@ localrules:
     all,
     plan,
     download,
+    import_reference,
+    import_weights,
     tables,
     report,
 

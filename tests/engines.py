@@ -22,6 +22,7 @@ COPIED = (
     "workflow",
     "profiles",
     "data/published.yaml",
+    "data/shipped",
     "src",
     ".dvc/config",
     ".dvcignore",
@@ -93,6 +94,7 @@ def take_over(folder: Path) -> None:
     marker = [
         "--published",
         "data/published.yaml",
+        "data/shipped",
         "--out_valid",
         "results/params.valid",
         "--out_record",

@@ -72,8 +72,8 @@ SHOWN = {
     "demo": Shown(
         ("quality", "training"),
         ("distance-photos16",),
-        ("datasets/photos16", "cells/dctdiff-dpm-20", "cells/uvit-dpm-20"),
-        2,
+        ("cells/shipped-dpm-50",),
+        10,
     ),
     "cifar10": Shown(
         ("quality", "truncation", "upsampling", "statistics"),
@@ -151,6 +151,8 @@ BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below", "mult
 def key_rows(model: type[BaseModel], prefix: str) -> list[str]:
     rows = []
     for name, field in model.model_fields.items():
+        if field.annotation is types.NoneType:  # of what it is a form of, this does not have the key
+            continue
         has_one = not field.is_required() and field.default_factory is None and field.default not in (None, {}, [])
         default = f"`{in_yaml(field.default)}`" if has_one else ""
         rows += rows_of(f"{prefix}{name}", without_none(field.annotation), default, field.description, field.metadata)
@@ -247,20 +249,22 @@ def crossings() -> str:
 
 
 def rulegraph() -> str:
-    """What ``snakemake --rulegraph`` says of the suite micro, which has every rule, as a diagram that GitHub draws."""
+    """What ``snakemake --rulegraph`` says of two suites that have every rule, as a diagram that GitHub draws."""
+    arrows = sorted({arrow for suite in ("micro", "demo") for arrow in arrows_of(suite)})
+    return "\n".join(["```mermaid", "flowchart LR", *arrows, "```"])
+
+
+def arrows_of(suite: str) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         for name in ("Snakefile", "profiles", "src", "data"):
             Path(folder, name).symlink_to(ROOT / name)
         shutil.copytree(ROOT / "workflow", Path(folder, "workflow"))  # into it Snakemake writes for DVC
         params = (ROOT / "params.yaml").read_text(encoding="utf-8")
-        Path(folder, "params.yaml").write_text(re.sub(r"(?m)^suite: .*", "suite: *micro", params), encoding="utf-8")
+        Path(folder, "params.yaml").write_text(re.sub(r"(?m)^suite: .*", f"suite: *{suite}", params), encoding="utf-8")
         command = [sys.executable, "-m", "snakemake", "--rulegraph", "mermaid-js"]
         drawn = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
     rules = dict(re.findall(r"(id\d+)\[(\w+)\]", drawn))
-    arrows = sorted(
-        f"  {rules[above]} --> {rules[below]}" for above, below in re.findall(r"(id\d+) --> (id\d+)", drawn)
-    )
-    return "\n".join(["```mermaid", "flowchart LR", *arrows, "```"])
+    return [f"  {rules[above]} --> {rules[below]}" for above, below in re.findall(r"(id\d+) --> (id\d+)", drawn)]
 
 
 def api_text() -> str:

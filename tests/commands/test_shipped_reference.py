@@ -7,12 +7,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from dctdiff.commands.ship import write_rounded_reference
+from dctdiff.commands.ship import N_FEATURES, write_rounded_reference
 from dctdiff.metrics.features import Extractor
 from dctdiff.metrics.frechet import Gaussian, fit, frechet_distance
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import sha256
 from dctdiff.stages import reference
+from dctdiff.stages.evaluate import load_reference_features
 
 DIM = 40
 PROTOCOL = {"metric": "FD", "extractor_sha256": "a", "feature_resolution": 96, "reference_n_images": 3000}
@@ -23,10 +24,15 @@ def exact(tmp_path, monkeypatch):
     """The fit whose statistics were rounded into rounded.npz."""
     monkeypatch.chdir(tmp_path)
     random = np.random.default_rng(0)
-    gaussian = fit(random.normal(size=(3000, DIM)) * random.uniform(0.05, 3, DIM) + 1)
-    np.savez("reference.npz", mu=gaussian.mean, sigma=gaussian.covariance, protocol=json.dumps(PROTOCOL))
+    features = random.normal(size=(3000, DIM)) * random.uniform(0.05, 3, DIM) + 1
+    gaussian = fit(features)
+    write("reference.npz", gaussian, gaussian.covariance, features.astype(np.float32))
     write_rounded_reference(Path("rounded.npz"), Path("reference.npz"))
     return gaussian
+
+
+def write(path: str, gaussian: Gaussian, covariance: np.ndarray, features: np.ndarray) -> None:
+    np.savez(path, mu=gaussian.mean, sigma=covariance, features=features, protocol=json.dumps(PROTOCOL))
 
 
 def read(resolution: int = 96, extractor: str = "a") -> Gaussian:
@@ -43,6 +49,13 @@ def test_distances_to_rounded_statistics_are_nearly_the_same(exact):
     assert found.mean.dtype == found.covariance.dtype == np.float64 and not np.array_equal(found.mean, exact.mean)
 
 
+def test_some_features_are_shipped_for_kid(exact):
+    found, all_of_them = load_reference_features("rounded.npz", DIM), load_reference_features("reference.npz", DIM)
+    assert len(found) == N_FEATURES and found.dtype == np.float32
+    chosen = all_of_them[:: 3000 // N_FEATURES]
+    np.testing.assert_allclose(found, chosen, rtol=2**-11, atol=1e-6)  # evenly spaced
+
+
 @pytest.mark.parametrize("other", [{"resolution": 224}, {"extractor": "b"}])
 def test_statistics_of_another_extractor_are_refused(exact, other):
     with pytest.raises(UserError, match=r"rounded\.npz was made with another extractor"):
@@ -50,7 +63,7 @@ def test_statistics_of_another_extractor_are_refused(exact, other):
 
 
 def test_statistics_that_float16_cannot_hold_are_refused(exact):
-    np.savez("wide.npz", mu=exact.mean, sigma=exact.covariance * 1e6, protocol=json.dumps(PROTOCOL))
+    write("wide.npz", exact, exact.covariance * 1e6, np.zeros((3, DIM), np.float32))
     with pytest.raises(UserError, match="above 65504"):
         write_rounded_reference(Path("wide-rounded.npz"), Path("wide.npz"))
     assert not Path("wide-rounded.npz").exists()

@@ -52,12 +52,19 @@ def test_released_weights_cost_no_training_and_are_one_checkpoint(plans):
     assert sizes["weights", "released-ffhq128-dctdiff-m"] == 2 * 4 * 130_180_662  # last and the only candidate
 
 
+def test_a_run_keeps_as_many_candidates_as_it_has_steps_for(plans):
+    plan = plans["paper"]
+    name, run = next((name, run) for name, run in plan["runs"].items() if run.get("candidate_steps"))
+    copies = 1 + run["train_steps"] // run["candidate_steps"] + 4 * run["kept_states"]
+    assert disk_bytes(plan)["weights", name] == 4 * parameters(config_of(plan, name)) * copies
+
+
 def test_bytes_are_those_of_arrays_and_states(plans):
     plan = plans["cifar10-minutes"]
     sizes = disk_bytes(plan)
     assert sizes["pack", "cifar10"] == 50_000 * 32 * 32 * 3
     run = plan["runs"]["minutes-dctdiff-s-long"]
-    copies = 1 + run["train_steps"] // run["candidate_steps"] + 4 * run["kept_states"]
+    copies = 1 + 1 + 4 * run["kept_states"]  # itself and the only candidate
     assert (
         sizes["weights", "minutes-dctdiff-s-long"] == 4 * parameters(config_of(plan, "minutes-dctdiff-s-long")) * copies
     )

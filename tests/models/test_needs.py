@@ -30,7 +30,7 @@ def plan(suites):
 def test_every_job_that_a_scheduler_is_given_has_needs(suites):
     for suite in suites.values():
         needs = needs_of(planned(suite), suite.extractor.model_dump(), Machine())
-        here = {"plan", "download", "tables", "report"}
+        here = {"plan", "download", "import_reference", "import_weights", "tables", "report"}
         jobs = {job for job in jobs_of(suite.model_dump()) if job[0] not in here}
         assert jobs <= needs.keys()
         assert all(need.minutes >= START_MINUTES and need.memory_mb > 0 for need in needs.values())

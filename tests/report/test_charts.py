@@ -38,6 +38,7 @@ def against_nfe(cells: dict[str, tuple[dict, float]], floor: float | None = None
     plan = {
         "cells": {name: cell for name, (cell, _) in cells.items()},
         "runs": runs or {cell["run"]: {} for cell, _ in cells.values()},
+        "imports": {},
         "codecs": {"d-dct": {"dataset": "d"}, "other": {"dataset": "e"}},
     }
     evaluations = {
@@ -109,7 +110,7 @@ def test_what_differs_in_the_seed_alone_is_one_point_with_a_bar():
 
 
 def test_a_cell_that_was_not_run_is_not_drawn():
-    plan = {"cells": {"a": cell("r", "ddim", 10)}, "runs": {"r": {}}, "codecs": {}}
+    plan = {"cells": {"a": cell("r", "ddim", 10)}, "runs": {"r": {}}, "imports": {}, "codecs": {}}
     chart = distances.against_nfe(plan, {"cells": {}, "heldout": {}, "round_trip": {}}, "d")
     assert rows(chart, POINTS) == []
     assert png(chart, 60).startswith(b"\x89PNG")

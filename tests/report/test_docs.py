@@ -81,7 +81,7 @@ def test_a_headline_is_what_the_last_run_made_with_the_params_of_the_plan(made):
 
 def test_training_times_are_those_of_the_last_line_of_each_log(tmp_path):
     (tmp_path / "training").mkdir()
-    (tmp_path / "plan.json").write_text(json.dumps({"runs": {"b": {}, "a": {}}}))
+    (tmp_path / "plan.json").write_text(json.dumps({"runs": {"b": {}, "a": {}}, "imports": {}}))
     for name, seconds, processes in (("a", 90, 2), ("b", 600, 1)):
         line = {"images": 9, "loss": 0.1, "precision": "bf16", "device": "GPU", "processes": processes}
         lines = [line | {"step": step, "seconds": seconds * step / 2000} for step in (1000, 2000)]

@@ -7,6 +7,8 @@ from PIL import Image
 from dctdiff.data.archive import encode_jpeg, read_images, write_archive, write_class_grid, write_grid
 from dctdiff.report.samples import COMPARED, compared
 
+RUN = {"dataset": "d", "codec": "c", "embed_dim": 8, "depth": 2, "num_heads": 1, "snr_scale": 1.0,
+       "prediction": "noise", "network": "uvit", "framework": "continuous"}  # fmt: skip
 CELL = {"run": "r", "reference": "d", "seed": 1}
 
 
@@ -14,7 +16,9 @@ def plan(side: int, n_images: int) -> dict:
     cell = CELL | {"n_images": n_images}
     return {
         "datasets": {"d": {"crop": {"resolution": side}}},
-        "runs": {"r": {"dataset": "d"}},
+        "codecs": {"c": {"space": "pixel", "patch_size": 1}},
+        "runs": {"r": {**RUN}},
+        "imports": {},
         "cells": {"a": cell, "b": cell, "alone": cell | {"seed": 2}},
     }
 

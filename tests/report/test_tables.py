@@ -38,6 +38,8 @@ PLAN = {
     },
     "upsamplings": {"u": {"dataset": "photos", "n_images": 10_000}},
     "runs": {"small": RUN},
+    "imports": {},
+    "references": {},
     "selections": {"small": {"sampler": "dpm_solver", "nfe": 50, "n_images": 10_000}},
     "cells": {"a": {**CELL, "nfe": 10}, "b": {**CELL, "nfe": 20, "checkpoint": "best"}},
     "published": {
@@ -283,6 +285,7 @@ def test_recipes_are_rows_of_both_spaces_and_only_what_ran_to_the_end_by_the_par
     names = {"a-dct": run, "a-pixel": run, "long-muon-dct": muon, "long-muon-pixel": muon, "half-dct": run}
     line = {"step": 100, "seconds": 61.4, "loss": 0.1, "precision": "bf16", "processes": 1, "device": "GPU"}
     plan = {"runs": names, "cells": {name: {"run": name, "nfe": 50} for name in names}, "datasets": {}, "codecs": {}}
+    plan |= {"imports": {}, "references": {}}
     plan |= {"truncations": {}, "upsamplings": {}, "selections": {}}
     cell = {"value": 12.345, "n_images": 10_000, "protocol": {"metric": "FD"}, "images": {"nfe": 50}}
     cells = {name: cell for name in names} | {"long-muon-pixel": cell | {"images": {"nfe": 20}}}
@@ -311,12 +314,12 @@ def test_cells_that_differ_in_the_seed_alone_have_a_mean_and_the_deviation_of_a_
     cell = {"reference": "d", "checkpoint": "best", "sampler": "ddim", "nfe": 50, "n_images": 10_000, "seed": 7}
     cells = {name: {"run": name, **cell} for name in runs}
     found = {name: {"value": value, "protocol": {"metric": "FD"}} for name, value in {"a-1": 8, "a-3": 11}.items()}
-    table = seeds_table({"runs": runs, "cells": cells}, {"cells": found})
+    table = seeds_table({"runs": runs, "imports": {}, "cells": cells}, {"cells": found})
     assert table.to_dict("records") == [
         {
             "dataset": "d", "first run": "a-1", "checkpoint": "best", "sampler": "ddim", "NFE": "50", "seeds": "2 of 3",
             "mean": "9.50", "standard deviation": "2.12", "each": "8.00, 11.00", "measured as": "FD-10k",
         },
     ]  # fmt: skip
-    [row] = seeds_table({"runs": runs, "cells": cells}, {"cells": {}}).to_dict("records")
+    [row] = seeds_table({"runs": runs, "imports": {}, "cells": cells}, {"cells": {}}).to_dict("records")
     assert (row["seeds"], row["mean"], row["standard deviation"]) == ("0 of 3", "not run", "n/a")

@@ -40,7 +40,7 @@ def test_a_plan_of_another_form_is_named(tmp_path, key, value, message):
      "statistics/codecs/a.json", "logs/a.jsonl"],
 )  # fmt: skip
 def test_results_of_another_form_are_named(tmp_path, file):
-    sections = ("datasets", "codecs", "truncations", "upsamplings", "selections", "cells", "runs")
+    sections = ("datasets", "codecs", "truncations", "upsamplings", "selections", "cells", "runs", "imports")
     plan = {section: {"a": {}} for section in sections}
     write_json(tmp_path / file, {})
     with pytest.raises(UserError, match=rf"{file}.* is missing; delete it and run again"):

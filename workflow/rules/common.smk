@@ -16,7 +16,13 @@ from dctdiff.pipeline.lock import forget_dead_snakemakes
 from dctdiff.pipeline.signals import pass_on_to_jobs
 from dctdiff.params.document import read_document
 from dctdiff.params.grid import tell_dvc
-from dctdiff.params.jobs import has_latents, latents_file, words_of
+from dctdiff.params.jobs import (
+    has_latents,
+    latents_file,
+    measured_against,
+    models_of,
+    words_of,
+)
 from dctdiff.params.machine import check_machine, read_machine
 from dctdiff.params.resources import KEYS, cached_needs, snakemake_resources
 from dctdiff.params.status import done, settle_times, why_stale
@@ -287,6 +293,11 @@ def weights_statistics(wildcards):
         if run_slice(wildcards)["weights"] == "trained"
         else []
     )
+
+
+def among(names):
+    """What a wildcard may be: one of some names, or none."""
+    return "|".join(names) or "none^"
 
 
 def cell_weights(wildcards):

@@ -169,3 +169,25 @@ rule reference:
         "{params.launcher}python -m dctdiff.stages.reference --images data/{wildcards.dataset}/train.zip {params.arguments}"
         " --out_reference {output.reference}"
         " --out_record {output.record}"
+
+
+rule import_reference:
+    input:
+        stale=stale("import_reference"),
+    output:
+        reference="data/{dataset}/reference.npz",
+        record="results/records/import_reference/{dataset}.json",
+    log:
+        "logs/import_reference/{dataset}.log",
+    wildcard_constraints:
+        dataset=among(SUITE["references"]),
+    params:
+        arguments=arguments("import_reference"),
+    message:
+        "import_reference {wildcards.dataset}"
+    shell:
+        "python -m dctdiff.stages.import_reference {params.arguments} --out_reference {output.reference}"
+        " --out_record {output.record}"
+
+
+ruleorder: import_reference > reference

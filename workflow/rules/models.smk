@@ -36,6 +36,31 @@ rule weights:
         " --out_record {output.record}"
 
 
+rule import_weights:
+    input:
+        stale=stale("import_weights"),
+    output:
+        weights="results/runs/{run}/last.safetensors",
+        checkpoints=directory("results/runs/{run}/checkpoints"),
+        log="results/training/{run}.jsonl",
+        record="results/records/import_weights/{run}.json",
+    log:
+        "logs/import_weights/{run}.log",
+    wildcard_constraints:
+        run=among(SUITE["imports"]),
+    params:
+        arguments=arguments("import_weights"),
+    message:
+        "import_weights {wildcards.run}"
+    shell:
+        "python -m dctdiff.stages.import_weights {params.arguments} --out_weights {output.weights}"
+        " --out_checkpoints {output.checkpoints} --out_log {output.log}"
+        " --out_record {output.record}"
+
+
+ruleorder: import_weights > weights
+
+
 rule select:
     input:
         checkpoints="results/runs/{run}/checkpoints",

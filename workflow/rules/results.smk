@@ -12,7 +12,7 @@ STATISTICS = [
     *expand("results/statistics/codecs/{codec}.json", codec=SUITE["codecs"]),
     *expand("results/statistics/spectra/{name}.json", name=SUITE["spectra"]),
 ]
-LOGS = expand("results/training/{run}.jsonl", run=SUITE["runs"])
+LOGS = expand("results/training/{run}.jsonl", run=models_of(SUITE))
 GRIDS = [
     *expand("results/grids/datasets/{dataset}.png", dataset=SUITE["datasets"]),
     *expand("results/grids/truncations/{name}.png", name=SUITE["truncations"]),
@@ -21,7 +21,7 @@ GRIDS = [
 ]
 FIGURES = [
     "results/figures/loss.png",
-    *expand("results/figures/distance-{dataset}.png", dataset=SUITE["datasets"]),
+    *expand("results/figures/distance-{dataset}.png", dataset=measured_against(SUITE)),
     *expand("results/figures/coefficients-{codec}.png", codec=SUITE["codecs"]),
     *expand("results/figures/truncation-{name}.png", name=SUITE["truncations"]),
     *expand("results/figures/spectrum-{name}.png", name=SUITE["spectra"]),

@@ -3,7 +3,7 @@
 Not a stage: no result depends on it. ``python -m dctdiff.commands.ship --cell <cell> --out_model
 data/shipped/<name>.safetensors`` takes the run of a cell whose results are of now. Weights are rounded to
 float16, which keeps 11 bits of each (bf16 keeps 8); the card lies beside them and ends in the run that imports them.
-``--out_reference`` rounds what the cell was measured against in the same way, so that samples of the file can be
+``--dataset`` with ``--out_reference`` rounds the statistics of a data set in the same way, so that samples can be
 measured where the images are not.
 """
 
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from tabulate import tabulate
 
+from dctdiff.metrics.features import evenly_spaced
 from dctdiff.models.config import ModelConfig
 from dctdiff.models.release import check_weights
 from dctdiff.models.weights import read_model, save_model
@@ -33,6 +34,7 @@ REPEATED = (
     "network", "framework", "embed_dim", "depth", "num_heads", "prediction", "num_classes", "snr_scale", "batch_size",
 )  # fmt: skip
 NETWORKS = {"uvit": "U-ViT", "dit": "DiT"}
+N_FEATURES = 150  # enough to tell pictures from noise by KID
 IMPORTED = ("dct", "pixel")  # spaces that a release can have without more files
 
 
@@ -51,10 +53,11 @@ def rounded(path: Path) -> tuple[dict[str, torch.Tensor], ModelConfig]:
 
 
 def write_rounded_reference(path: Path, reference: Path) -> None:
-    """Mean and covariance in float16, without the features, which are most of the bytes."""
-    arrays = read_arrays(reference, ("mu", "sigma", "protocol"), AGAIN)
+    """Mean, covariance and some of the features in float16; all of these would be most of the bytes."""
+    arrays = read_arrays(reference, ("mu", "sigma", "features", "protocol"), AGAIN)
+    arrays["features"] = arrays["features"][evenly_spaced(len(arrays["features"]), N_FEATURES)]
     with np.errstate(over="ignore"):  # said below
-        halves = {name: arrays[name].astype(np.float16) for name in ("mu", "sigma")}
+        halves = {name: arrays[name].astype(np.float16) for name in ("mu", "sigma", "features")}
     if not all(np.isfinite(half).all() for half in halves.values()):
         raise UserError(f"{reference} holds values above 65504, the largest of float16; ship it as it is")
     with replacing(path) as temporary:
@@ -119,24 +122,12 @@ def trained_run(document: dict, cell: str) -> tuple[str, dict]:
     return name, suite.runs[name].model_dump()
 
 
-def main() -> None:
-    parser = OneLineParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cell", required=True, help="key of suite.cells: whose run, with its distance in the card")
-    parser.add_argument("--out_model", required=True, type=Path, metavar="PATH", help="the file, .safetensors")
-    parser.add_argument(
-        "--out_reference", type=Path, metavar="PATH", help="statistics that it was measured against, .npz"
-    )
-    arguments: argparse.Namespace = parser.parse_args()
-    cell, path = arguments.cell, arguments.out_model
+def ship_model(document: dict, cell: str, path: Path) -> None:
+    """Write the model of a cell, and its card beside it, which is also printed."""
     if path.suffix != ".safetensors":
         raise UserError(f"--out_model is {path}, but should end in .safetensors")
-    document = read_params(PARAMS)
     name, run = trained_run(document, cell)
-    params = document["suite"]["cells"][cell]
-
-    weights, config = rounded(Path(f"results/runs/{name}/{params['checkpoint']}.safetensors"))
-    if arguments.out_reference:
-        write_rounded_reference(arguments.out_reference, Path(f"data/{params['reference']}/reference.npz"))
+    weights, config = rounded(Path(f"results/runs/{name}/{document['suite']['cells'][cell]['checkpoint']}.safetensors"))
     save_model(path, weights, config, torch.float16)
     evaluation = read_json(f"results/evaluations/cells/{cell}.json", Evaluation)
     log = read_json_lines(f"results/training/{name}.jsonl", TrainedLine)[-1]
@@ -144,6 +135,32 @@ def main() -> None:
     shown = card(path, weights, config, run, evaluation, log, record)
     write_text(path.with_suffix(".md"), shown)
     print(shown)
+
+
+def ship_reference(document: dict, dataset: str, path: Path) -> None:
+    """Write the statistics of a data set; a UserError unless they are those of the params of now."""
+    suite = validated(document, PARAMS).suite
+    if dataset not in suite.datasets:
+        raise UserError(f"--dataset is {dataset}, but should be one of {', '.join(suite.datasets)}")
+    if reason := whys_stale(document["suite"])["reference", dataset]:
+        raise UserError(f"the reference of {dataset} is not of now ({reason}); run the pipeline first")
+    write_rounded_reference(path, Path(f"data/{dataset}/reference.npz"))
+
+
+def main() -> None:
+    parser = OneLineParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cell", help="key of suite.cells: whose run, with its distance in the card")
+    parser.add_argument("--out_model", type=Path, metavar="PATH", help="the file, .safetensors")
+    parser.add_argument("--dataset", help="key of suite.datasets: whose statistics, of the extractor of the suite")
+    parser.add_argument("--out_reference", type=Path, metavar="PATH", help="the statistics, .npz")
+    asked: argparse.Namespace = parser.parse_args()
+    pairs = [(ship_model, asked.cell, asked.out_model), (ship_reference, asked.dataset, asked.out_reference)]
+    whole = [pair for pair in pairs if None not in pair]
+    if not whole or any((name is None) != (path is None) for _, name, path in pairs):
+        raise UserError("give --cell with --out_model, --dataset with --out_reference, or all four")
+    document = read_params(PARAMS)
+    for ship, name, path in whole:
+        ship(document, name, path)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from dctdiff.diffusion.discrete import Discrete
 from dctdiff.diffusion.schedule import Schedule
 from dctdiff.networks.dit import DCTDiT, DiT, PixelDiT
 from dctdiff.networks.uvit import DCTUViT, PixelUViT, UViT
+from dctdiff.params.jobs import models_of, space_of
 from dctdiff.spaces.codec import Codec
 from dctdiff.spaces.dct import DCTCodec
 from dctdiff.spaces.dct_full import FullDCTCodec, dct_444, dct_rgb
@@ -165,10 +166,11 @@ def codec_values(statistics: dict) -> dict:
 
 
 def config_of(plan: dict, run_name: str) -> ModelConfig:
-    """The model of a run of a plan; eta, which changes no size, is left out."""
-    run = plan["runs"][run_name]
-    resolution = plan["datasets"][run["dataset"]]["crop"]["resolution"]
+    """The model of a run of a plan, or of one that comes as a file; eta, which changes no size, is left out."""
+    run = models_of(plan)[run_name]
+    if run_name in plan["imports"]:
+        codec = {"space": space_of(plan, run), **run["release"]}
+    else:
+        codec = {**plan["codecs"][run["codec"]], "resolution": plan["datasets"][run["dataset"]]["crop"]["resolution"]}
     class_counts = (1,) * run["num_classes"] if run.get("num_classes") else None
-    return model_config(
-        SimpleNamespace(**run), {**plan["codecs"][run["codec"]], "resolution": resolution}, class_counts
-    )
+    return model_config(SimpleNamespace(**run), codec, class_counts)

@@ -6,6 +6,7 @@ minutes from days and a full disk from an empty one.
 
 from dctdiff.models.config import config_of
 from dctdiff.models.cost import forward_flops, parameters
+from dctdiff.params.jobs import models_of
 
 # Multiply-accumulates of one image: Inception at 299 pixels, EfficientNet-Lite0 at 224 (their papers), CLIP (counted).
 INCEPTION_GMACS, CLIP_GMACS, EFFICIENTNET_LITE0_GMACS = 5.7, 191, 0.41
@@ -28,7 +29,7 @@ def network_flops(plan: dict, extractor: dict) -> dict[tuple[str, str], float]:
     ``plan``: as the plan stage writes it; ``extractor``: the slice of the suite.
     """
     features = 2e9 * _extractor_gmacs(extractor)
-    forward = {name: forward_flops(config_of(plan, name)) for name in plan["runs"]}
+    forward = {name: forward_flops(config_of(plan, name)) for name in models_of(plan)}
     latents = {name: _latent_pixels(plan, codec) for name, codec in plan["codecs"].items()}
     encoding = {name: 2e9 * ENCODER_GMACS * pixels for name, pixels in latents.items()}
     decoding = {name: 2e9 * DECODER_GMACS * pixels for name, pixels in latents.items()}
@@ -44,7 +45,8 @@ def network_flops(plan: dict, extractor: dict) -> dict[tuple[str, str], float]:
         image = selection["nfe"] * forward[name] + decoding[plan["runs"][name]["codec"]] + features
         found["select", name] = n_candidates(plan["runs"][name]) * selection["n_images"] * image
     for name, cell in plan["cells"].items():
-        image = cell["nfe"] * forward[cell["run"]] + decoding[plan["runs"][cell["run"]]["codec"]]
+        codec = models_of(plan)[cell["run"]].get("codec")  # a model that comes as a file has no latents
+        image = cell["nfe"] * forward[cell["run"]] + decoding.get(codec, 0.0)
         found["sample", name] = cell["n_images"] * image
         found["evaluate", name] = cell["n_images"] * features
     for name, codec in plan["codecs"].items():
@@ -70,12 +72,14 @@ def disk_bytes(plan: dict) -> dict[tuple[str, str], float]:
     for name, codec in plan["codecs"].items():
         if codec["space"] == "latent":  # sixteen floats for 64 pixels: a byte for each
             found["latents", name] = n_train(plan["datasets"][codec["dataset"]]) * pixels[codec["dataset"]]
-    for name, run in plan["runs"].items():
+    for name, run in models_of(plan).items():
         weights = FLOAT_BYTES * parameters(config_of(plan, name))
         states = COPIES * run["kept_states"] if run["weights"] == "trained" else 0
-        found["weights", name] = weights * (1 + n_candidates(run) + states)
+        stage = "import_weights" if name in plan["imports"] else "weights"
+        found[stage, name] = weights * (1 + n_candidates(run) + states)
     for name, cell in plan["cells"].items():
-        found["sample", name] = cell["n_images"] * pixels[cell["reference"]] * JPEG_BYTES_PER_PIXEL
+        side = config_of(plan, cell["run"]).resolution
+        found["sample", name] = cell["n_images"] * side**2 * JPEG_BYTES_PER_PIXEL
     return found
 
 

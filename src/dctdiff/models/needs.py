@@ -81,5 +81,7 @@ def _pixels(plan: dict) -> dict[tuple[str, str], float]:
     for name, run in plan["runs"].items():
         found["weights", name] = all_images[run["dataset"]]
     for name, cell in plan["cells"].items():
-        found["sample", name] = found["evaluate", name] = cell["n_images"] * side[cell["reference"]] ** 2
+        found["sample", name] = found["evaluate", name] = (
+            cell["n_images"] * config_of(plan, cell["run"]).resolution ** 2
+        )
     return found

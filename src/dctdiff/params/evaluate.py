@@ -53,5 +53,16 @@ class Reference(Slice):
         return self
 
 
+class ImportedReference(Reference):
+    """Published statistics of images that the suite does not have."""
+
+    n_images: None = Field(None, description="none: there are no images")
+    file: Text = Field(description="path of statistics (npz with mu and sigma)")
+
+
 class ReferenceSet(Extractor, Reference):
     """What the reference stage is given: the extractor of the suite, the reference of the dataset."""
+
+
+class ImportedReferenceSet(Extractor, ImportedReference):
+    """The same without images."""

@@ -5,6 +5,7 @@ A suite is a dict here, as it stands in params.yaml once it is validated: withou
 
 from typing import NamedTuple
 
+from dctdiff.params.release import Release
 from dctdiff.params.sample import Cell
 from dctdiff.params.statistics import Codec
 from dctdiff.params.train import Run
@@ -28,7 +29,9 @@ STAGES = {
     "statistics": Stage("codecs", ("codecs.{}",)),
     "spectrum": Stage("spectra", ("spectra.{}",)),
     "reference": Stage("datasets", ("datasets.{}.reference", "extractor")),
+    "import_reference": Stage("references", ("references.{}", "extractor")),
     "weights": Stage("runs", ("runs.{}",)),
+    "import_weights": Stage("imports", ("imports.{}",)),
     "select": Stage("selections", ("selections.{}", "extractor")),
     "sample": Stage("cells", ("cells.{}",)),
     "round_trip": Stage("codecs", ("round_trip",)),
@@ -41,7 +44,7 @@ STAGES = {
     "report": Stage(None, ("report",)),
 }
 # Stages whose jobs differ in the alternatives of the code that they use.
-CHOOSING = ("statistics", "weights", "select", "sample", "round_trip")
+CHOOSING = ("statistics", "weights", "import_weights", "select", "sample", "round_trip")
 
 
 def jobs_of(suite: dict) -> list[tuple[str, str | None]]:
@@ -52,6 +55,16 @@ def jobs_of(suite: dict) -> list[tuple[str, str | None]]:
         for name in ([None] if section is None else suite[section])
         if stage != "latents" or has_latents(suite, name)
     ]
+
+
+def models_of(suite: dict) -> dict[str, dict]:
+    """What cells sample, of a suite or a plan: runs, and the models that come as a file."""
+    return suite["runs"] | suite["imports"]
+
+
+def measured_against(suite: dict) -> list[str]:
+    """What cells are measured against, of a suite or a plan: statistics that come as a file, and data sets."""
+    return [*suite["references"], *suite["datasets"]]
 
 
 def has_latents(suite: dict, codec: str) -> bool:
@@ -109,12 +122,18 @@ def chosen(suite: dict, stage: str, name: str | None = None) -> dict[str, str]:
     entry = suite[STAGES[stage].section][name]
     if STAGES[stage].section == "codecs":
         return {"CODECS": entry.get("space", default_of(Codec, "space"))}
-    run = suite["runs"][entry["run"] if stage == "sample" else name]
-    space = suite["codecs"][run["codec"]].get("space", default_of(Codec, "space"))
-    model = space, *(run.get(key, default_of(Run, key)) for key in ("network", "framework"))
-    if stage != "weights":
+    run = models_of(suite)[entry["run"] if stage == "sample" else name]
+    model = space_of(suite, run), *(run.get(key, default_of(Run, key)) for key in ("network", "framework"))
+    if stage not in ("weights", "import_weights"):
         return choices(*model) | {"SAMPLERS": entry.get("sampler", default_of(Cell, "sampler"))} | extractor
     return choices(*model, run.get("optimizer", default_of(Run, "optimizer")) if run["weights"] == "trained" else None)
+
+
+def space_of(suite: dict, run: dict) -> str:
+    """Of a model; one that comes as a file says it by its sizes."""
+    if "codec" in run:
+        return suite["codecs"][run["codec"]].get("space", default_of(Codec, "space"))
+    return Release.model_validate(run["release"]).space
 
 
 def default_of(model: type[Slice], key: str) -> str:

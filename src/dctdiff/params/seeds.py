@@ -2,6 +2,8 @@
 
 import json
 
+from dctdiff.params.jobs import models_of
+
 
 def seedless(params: dict) -> dict:
     return {key: value for key, value in params.items() if key != "seed"}
@@ -18,6 +20,6 @@ def groups_of_cells(plan: dict) -> list[list[str]]:
     """The cells of a plan, those together that differ in nothing but the seed."""
     groups: dict[str, list[str]] = {}
     for name, cell in plan["cells"].items():
-        alike = {**seedless(cell), "run": family(plan["runs"], cell["run"])}
+        alike = {**seedless(cell), "run": family(models_of(plan), cell["run"])}
         groups.setdefault(json.dumps(alike, sort_keys=True), []).append(name)
     return list(groups.values())

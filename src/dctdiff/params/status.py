@@ -9,7 +9,7 @@ import os
 import time
 from pathlib import Path
 
-from dctdiff.params.jobs import has_latents, job_code, jobs_of, latents_file, words_of
+from dctdiff.params.jobs import has_latents, job_code, jobs_of, latents_file, measured_against, words_of
 from dctdiff.params.suite import Suite, planned
 from dctdiff.pipeline.digests import digest
 from dctdiff.pipeline.errors import UserError
@@ -55,7 +55,7 @@ def whys_stale(suite: dict) -> dict[tuple[str, str | None], str | None]:
 
     A job is as stale as those whose results it was made from, and stale if no record tells how these were made.
     """
-    made = ("results/", *(f"data/{name}/" for name in suite["datasets"]))
+    made = ("results/", *(f"data/{name}/" for name in measured_against(suite)))
     # Of the other codecs DVC, which has no conditions, makes empty ones by no job.
     recorded = [latents_file(codec) for codec in suite["codecs"] if not has_latents(suite, codec)]
     reasons: dict[tuple[str, str | None], str | None] = {}

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError, create_model, model_validator
 from dctdiff.params.crop import Crop
 from dctdiff.params.document import Document, read_document
 from dctdiff.params.download import Download
-from dctdiff.params.evaluate import Extractor, Reference
+from dctdiff.params.evaluate import Extractor, ImportedReference, Reference
 from dctdiff.params.grid import Grid, with_grid
 from dctdiff.params.published import PublishedNumbers
 from dctdiff.params.report import Report
@@ -18,7 +18,7 @@ from dctdiff.params.seeds import groups_of_cells
 from dctdiff.params.select import Selection
 from dctdiff.params.spectrum import Spectrum
 from dctdiff.params.statistics import Codec
-from dctdiff.params.train import Run
+from dctdiff.params.train import Import, Run
 from dctdiff.params.truncation import Truncation
 from dctdiff.params.upsampling import Upsampling
 from dctdiff.pipeline.errors import UserError
@@ -27,6 +27,7 @@ from dctdiff.pipeline.slice import Name, Slice, explain, together
 # In the order of the report; some come with their section. Tables of published distances have
 # other names and follow the first.
 TABLES = ("quality", "seeds", "grid", "checkpoints", "costs", "truncation", "upsampling", "statistics", "training")
+TAKEN = {"sources": "is fetched", "shipped": "the repository holds"}  # folders in data
 
 
 class Dataset(Slice):
@@ -44,6 +45,8 @@ class Suite(Slice):
     upsamplings: dict[Name, Upsampling] = Field(description="DCT upsampling beside bicubic, Lanczos and nearest")
     spectra: dict[Name, Spectrum] = Field(description="power spectra along the forward process")
     runs: dict[Name, Run] = Field(min_length=1, description="models: trained here, or published")
+    imports: dict[Name, Import] = Field(description="models that come as a file of this project, without images")
+    references: dict[Name, ImportedReference] = Field(description="statistics that come as a file, without images")
     grid: Grid | None = Field(None, description="run: key: values; a run and its cells for each combination of values")
     selections: dict[Name, Selection] = Field(description="run: choice of the best of its checkpoints")
     cells: dict[Name, Cell] = Field(min_length=1, description="sampled and evaluated: the cells of the tables")
@@ -59,9 +62,11 @@ class Suite(Slice):
         return self
 
     def _wrong_references(self) -> Iterator[str]:
-        for name, what in (("sources", "is fetched"), ("shipped", "the repository holds")):
-            if name in self.datasets:
-                yield f"datasets.{name} would share the folder data/{name} with what {what}; choose another name"
+        for section in ("datasets", "references"):
+            for name in TAKEN.keys() & getattr(self, section).keys():
+                what = f"the folder data/{name} with what {TAKEN[name]}"
+                yield f"{section}.{name} would share {what}; choose another name"
+        yield from self._taken_names()
         for section, key, target in (
             ("codecs", "dataset", "datasets"),
             ("truncations", "dataset", "datasets"),
@@ -71,13 +76,25 @@ class Suite(Slice):
             ("runs", "dataset", "datasets"),
             ("runs", "codec", "codecs"),
             ("selections", "reference", "datasets"),
-            ("cells", "run", "runs"),
-            ("cells", "reference", "datasets"),
         ):
             for name, entry in getattr(self, section).items():
                 yield from check_key(f"{section}.{name}.{key}", getattr(entry, key), getattr(self, target))
+        for name, cell in self.cells.items():
+            yield from check_key(f"cells.{name}.run", cell.run, self.models)
+            yield from check_key(f"cells.{name}.reference", cell.reference, self.datasets | self.references)
         yield from check_names("selections", self.selections, self.runs)
         yield from check_names("grid", self.grid or {}, self.runs)
+
+    def _taken_names(self) -> Iterator[str]:
+        """Results of both lie in the same folder, by their name."""
+        for section, other in (("imports", "runs"), ("references", "datasets")):
+            for name in getattr(self, section).keys() & getattr(self, other).keys():
+                yield f"{section}.{name} has the name of one of the {other}; choose another name"
+
+    @property
+    def models(self) -> dict[str, Run]:
+        """What cells sample."""
+        return self.runs | self.imports
 
     def _wrong_pairs(self) -> Iterator[str]:
         for section in ("spectra", "runs"):
@@ -95,7 +112,7 @@ class Suite(Slice):
                 yield f"cells.{name}.checkpoint is 'best', but selections has no {cell.run}; add it, or use last"
         for section in ("cells", "selections"):
             for name, entry in getattr(self, section).items():
-                framework = self.runs[entry.run if section == "cells" else name].framework
+                framework = self.models[entry.run if section == "cells" else name].framework
                 yield from (
                     f"{section}.{name}.{problem}" for problem in wrong_sampler(framework, entry.sampler, entry.nfe)
                 )
@@ -196,7 +213,8 @@ def _wrong_numbers(suite: Suite, published: PublishedNumbers) -> Iterator[str]:
 
 
 PLANNED = {
-    "datasets", "codecs", "truncations", "upsamplings", "spectra", "runs", "grid", "selections", "cells", "published",
+    "datasets", "codecs", "truncations", "upsamplings", "spectra", "runs", "imports", "references", "grid",
+    "selections", "cells", "published",
 }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from dctdiff.params.execution import ROUNDING_ONLY, Execution, without_processes
 from dctdiff.params.release import Release
-from dctdiff.pipeline.slice import Count, Name, Seed
+from dctdiff.pipeline.slice import Count, Name, Seed, Slice
 
 # These change how a run is executed or how far it goes, not its course: a run goes on from its
 # state when they change. Everything else is part of the identity of the state, candidate_steps
@@ -18,12 +18,9 @@ NOT_IN_IDENTITY = ROUNDING_ONLY | {
 }  # fmt: skip
 
 
-class Run(Execution):
-    dataset: Name = Field(description="key of suite.datasets")
-    codec: Name = Field(description="key of suite.codecs, on the same dataset")
-    weights: Literal["trained", "published"] = Field(
-        description="trained: train them; published: import the file of release instead"
-    )
+class Model(Slice):
+    """What a network is, whoever has trained it."""
+
     release: Release | None = Field(
         None, description="published: file of the authors or of this project, by path or URL"
     )
@@ -44,12 +41,6 @@ class Run(Execution):
         description="blocks; those of a U-ViT are on both sides, and one more is in the middle",
     )
     num_heads: int = Field(4, ge=1, le=1024, description="attention heads; divides embed_dim")
-    skip_bias_std: float = Field(
-        0.0,
-        ge=0,
-        le=100,
-        description="std of the initial biases of the skips; 0 in the paper, above it helps short runs",
-    )
     prediction: Literal["noise", "velocity"] = Field(
         "noise",
         description="what the network predicts: the noise, as in the paper, or the velocity",
@@ -59,6 +50,38 @@ class Run(Execution):
         ge=1,
         le=10**6,
         description="classes of the training images, whose labels the network is given; none: unconditional",
+    )
+    snr_scale: float = Field(4.0, gt=0, le=10**6, description="factor c on the signal-to-noise ratio at every t")
+    batch_size: Count = Field(32, description="images per step, over all processes")
+
+
+class Import(Model):
+    """A model that comes as a file of this project: with it no images, no codec and no statistics are needed."""
+
+    weights: Literal["published"] = Field(description="published: nothing is trained")
+    release: Release = Field(description="the file, by path or URL, and what it is of")
+
+    @model_validator(mode="after")
+    def is_a_file_of_this_project(self):
+        if not self.release.is_own:
+            raise ValueError(
+                "release is not a .safetensors file of this project, which says what it is; give the model a dataset "
+                "and a codec, and put it among the runs"
+            )
+        return self
+
+
+class Run(Execution, Model):
+    dataset: Name = Field(description="key of suite.datasets")
+    codec: Name = Field(description="key of suite.codecs, on the same dataset")
+    weights: Literal["trained", "published"] = Field(
+        description="trained: train them; published: import the file of release instead"
+    )
+    skip_bias_std: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        description="std of the initial biases of the skips; 0 in the paper, above it helps short runs",
     )
     t_logit: list[float] | None = Field(
         None,
@@ -73,11 +96,9 @@ class Run(Execution):
     encode_each_step: bool = Field(
         False, description="latent: encode the images anew at each step, as the authors did; else once, by latents"
     )
-    snr_scale: float = Field(4.0, gt=0, le=10**6, description="factor c on the signal-to-noise ratio at every t")
     train_steps: Count = Field(
         3000, description="optimiser steps; raising it, up to lr_end_step if there is one, continues the run"
     )
-    batch_size: Count = Field(32, description="images per step, over all processes")
     optimizer: Literal["adamw", "muon"] = Field(
         "adamw", description="AdamW, as in the paper, or Muon for the matrices of the blocks and AdamW for the rest"
     )

@@ -38,7 +38,10 @@ def jobs_behind(plan: dict, evaluations: Evaluations) -> dict[str, list[Job | No
         ],
         "grid": [("evaluate", name) for *_, name, _ in cells_of_grids(plan)] if plan.get("grid") else [],
         "seeds": [("evaluate", names[0]) for names in groups_of_cells(plan) if len(names) > 1],
-        "training": [("weights", name) for name in plan["runs"]],
+        "training": [
+            *(("weights", name) for name in plan["runs"]),
+            *(("import_weights", name) for name in plan["imports"]),
+        ],
     }
 
 

@@ -152,6 +152,8 @@ def _spent(plan: dict, ledger: Ledger) -> dict[Job, Spent]:
 
 def quality_jobs(plan: dict) -> Iterator[tuple[dict, list[Job], list[Job]]]:
     """Of each row of the table of quality: what it is of, its own jobs, and those that it was made from."""
+    for name in plan["references"]:
+        yield from _cells(plan, name, [("import_reference", name)])
     for dataset in plan["datasets"]:
         measure = [*_images(dataset), ("reference", dataset)]
         yield _of(dataset, "held-out images"), [("evaluate_heldout", dataset)], measure
@@ -163,10 +165,15 @@ def quality_jobs(plan: dict) -> Iterator[tuple[dict, list[Job], list[Job]]]:
                     own,
                     [*measure, ("latents", name), ("statistics", name)],
                 )
-        for name, cell in plan["cells"].items():
-            if cell["reference"] == dataset:
-                what = _of(dataset, cell["run"], cell["checkpoint"], cell["sampler"], cell["nfe"])
-                yield what, [("sample", name), ("evaluate", name)], [*measure, *_model(plan, cell)]
+        yield from _cells(plan, dataset, measure)
+
+
+def _cells(plan: dict, reference: str, measure: list[Job]) -> Iterator[tuple[dict, list[Job], list[Job]]]:
+    """The cells that are measured against ``reference``, which the jobs ``measure`` have made."""
+    for name, cell in plan["cells"].items():
+        if cell["reference"] == reference:
+            what = _of(reference, cell["run"], cell["checkpoint"], cell["sampler"], cell["nfe"])
+            yield what, [("sample", name), ("evaluate", name)], [*measure, *_model(plan, cell)]
 
 
 def _of(dataset: str, images: str, checkpoint: str = NONE, sampler: str = NONE, nfe: int | str = NONE) -> dict:
@@ -179,6 +186,8 @@ def _images(dataset: str) -> list[Job]:
 
 def _model(plan: dict, cell: dict) -> list[Job]:
     """Jobs that the weights of a cell were made from."""
+    if cell["run"] in plan["imports"]:
+        return [("import_weights", cell["run"])]
     jobs, run = [("weights", cell["run"])], plan["runs"][cell["run"]]
     if run["weights"] == "trained":
         jobs += [*_images(run["dataset"]), ("pack", run["dataset"])]

@@ -48,13 +48,13 @@ def load_reference(path: str) -> tuple[Gaussian, dict]:
 
 
 def load_reference_features(path: str, dim: int) -> np.ndarray | None:
-    """At most 10,000 features of a reference: (M, dim) float32; None if it was imported."""
+    """At most 10,000 features of a reference: (M, dim) float32; None if it was imported and has none."""
     if not holds_array(path, "features", AGAIN):
         return None
     features = read_arrays(path, ["features"], AGAIN)["features"]
-    if features.dtype != np.float32 or features.shape[1:] != (dim,):
+    if features.dtype not in (np.float32, np.float16) or features.shape[1:] != (dim,):
         raise UserError(f"{path}: features is {described(features)}, but float32 (M, {dim}) is expected; {AGAIN}")
-    return features
+    return features.astype(np.float32)
 
 
 def described(array: np.ndarray) -> str:

@@ -9,6 +9,7 @@ from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from dctdiff.data.archive import count_images
 from dctdiff.metrics.features import Extractor, load_extractor
@@ -21,7 +22,7 @@ from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import replacing, sha256
 from dctdiff.pipeline.record import Used
 from dctdiff.pipeline.turns import is_first, meet
-from dctdiff.stages.evaluate import check_extractor, load_reference, measured
+from dctdiff.stages.evaluate import check_extractor, load_reference, load_reference_features, measured
 
 PATHS = {
     "images": "archive of the training images; not read if file is given",
@@ -85,22 +86,31 @@ def processes(paths: Namespace) -> int:
     return read_machine().processes_per_cell
 
 
-def main(paths: Namespace, params: ReferenceSet) -> Used | None:
-    device = meet()
-    extractor = load_extractor(params.extractor, params.feature_resolution, device)
-    if params.file:
-        if not is_first():
-            return None
-        gaussian, features = published(params.file, params.sha256, extractor, params), {}
-        origin = {"reference_file": Path(params.file).name, "reference_file_sha256": params.sha256}
-    else:
-        n_images = count_images(paths.images, params.n_images)
-        found = measured(paths.images, n_images, extractor, params, "reference", device)
-        if found is None:
-            return None
-        moments, compared = found
-        gaussian, features = moments.gaussian(), {"features": compared}
-        origin = {"reference_images_sha256": sha256(paths.images)}
+def from_file(extractor: Extractor, params) -> tuple[Gaussian, dict, dict]:
+    """The fit of a file, the features if it has some, and where it comes from."""
+    gaussian = published(params.file, params.sha256, extractor, params)
+    origin = {"reference_file": Path(params.file).name, "reference_file_sha256": params.sha256}
+    features = load_reference_features(params.file, extractor.dim)
+    return gaussian, {} if features is None else {"features": features}, origin
+
+
+def from_images(
+    images: str, extractor: Extractor, params: ReferenceSet, device: torch.device
+) -> tuple[Gaussian, dict, dict] | None:
+    """The fit of the features of images, those that KID compares, and where they come from; None if another process
+    has them.
+    """
+    found = measured(images, count_images(images, params.n_images), extractor, params, "reference", device)
+    if found is None:
+        return None
+    moments, compared = found
+    return moments.gaussian(), {"features": compared}, {"reference_images_sha256": sha256(images)}
+
+
+def write_reference(
+    path: str, extractor: Extractor, params, gaussian: Gaussian, features: dict[str, np.ndarray], origin: dict
+) -> None:
+    """As pytorch-fid can read it: the names mu and sigma are its."""
     protocol = {
         "metric": extractor.metric,
         "extractor_sha256": extractor.sha256,
@@ -108,9 +118,20 @@ def main(paths: Namespace, params: ReferenceSet) -> Used | None:
         "reference_n_images": gaussian.n,
         **origin,
     }
-    with replacing(paths.out_reference) as temporary:
-        # The names mu and sigma are pytorch-fid's: it can read this file.
+    with replacing(path) as temporary:
         np.savez(temporary, mu=gaussian.mean, sigma=gaussian.covariance, **features, protocol=json.dumps(protocol))
+
+
+def main(paths: Namespace, params: ReferenceSet) -> Used | None:
+    device = meet()
+    extractor = load_extractor(params.extractor, params.feature_resolution, device)
+    if params.file:
+        found = from_file(extractor, params) if is_first() else None
+    else:
+        found = from_images(paths.images, extractor, params, device)
+    if found is None:
+        return None
+    write_reference(paths.out_reference, extractor, params, *found)
     return Used({"EXTRACTORS": params.extractor}, (params.file,) if params.file else ())
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 import dctdiff.report
 from dctdiff.params.forms import Spectrum, Statistics
-from dctdiff.params.jobs import jobs_of
+from dctdiff.params.jobs import jobs_of, measured_against, models_of
 from dctdiff.params.report import Report
 from dctdiff.params.suite import dct_spectra, table_names
 from dctdiff.pipeline.command import run_stage
@@ -125,7 +125,7 @@ def charts_of(plan: dict, evaluations: dict, logs: dict, tables: dict[str, dict]
     }
     published = {f"published-{name}": beside_published(name, rows) for name, rows in rows_of.items()}
     return {
-        **{f"distance-{dataset}": against_nfe(plan, evaluations, dataset) for dataset in plan["datasets"]},
+        **{f"distance-{dataset}": against_nfe(plan, evaluations, dataset) for dataset in measured_against(plan)},
         **{name: chart for name, chart in published.items() if chart},
         "loss": loss_curves(logs, smoothing),
         **(against_training(plan, evaluations, several, logs) if several else {}),
@@ -159,6 +159,8 @@ def main(paths: Namespace, params: Report) -> Used:
     html = template.render(
         title=params.title,
         plan=plan,
+        models=models_of(plan),
+        measured_against=measured_against(plan),
         tables={
             name: laid_out(name, table, metric, jobs[name], ids, Path(paths.tables) / f"{name}.csv")
             for name, table in tables.items()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from dctdiff.params.forms import Evaluation, LogLine, Selection, Statistics, Truncation, Upsampling
+from dctdiff.params.jobs import models_of
 from dctdiff.params.published import load_published
 from dctdiff.params.suite import Plan
 from dctdiff.pipeline.command import run_stage
@@ -62,7 +63,7 @@ def read_evaluations(folder: str, plan: dict, without: Collection[Path] = ()) ->
 
 def read_logs(folder: str, plan: dict, without: Collection[Path] = ()) -> dict[str, list[dict]]:
     """Run -> lines of its log, of those runs that have one."""
-    paths = {name: Path(folder) / f"{name}.jsonl" for name in plan["runs"]}
+    paths = {name: Path(folder) / f"{name}.jsonl" for name in models_of(plan)}
     found = {name: path for name, path in paths.items() if path.exists() and path not in without}
     return {name: read_json_lines(path, LogLine) for name, path in found.items()}
 

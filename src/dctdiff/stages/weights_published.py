@@ -116,8 +116,14 @@ def main(paths: Namespace, run: Run) -> Used:
         raise UserError(f"weights is {run.weights}, but this stage imports; run dctdiff.stages.weights_{run.weights}")
     path, digest = checked(run.release)
     weights, config = read_own(path, run) if run.release.is_own else read_authors(path, run, paths.images)
-    check_weights(path, weights, config)
+    return written(paths, run, path, digest, weights, config)
 
+
+def written(
+    paths: Namespace, run: Run, path: Path, digest: str, weights: dict[str, torch.Tensor], config: ModelConfig
+) -> Used:
+    """Write a model that was read from ``path`` in the place of a trained one."""
+    check_weights(path, weights, config)
     save_model(paths.out_weights, weights, config)
     write_checkpoints(paths.out_checkpoints, {run.release.train_steps or UNKNOWN_STEP: Path(paths.out_weights)})
     write_text(paths.out_log, log_line(run, digest))

@@ -5,6 +5,7 @@ import statistics
 import altair as alt
 import numpy as np
 
+from dctdiff.params.jobs import models_of
 from dctdiff.params.seeds import family, groups_of_cells
 from dctdiff.report.charts.style import (
     COLOURS,
@@ -87,7 +88,7 @@ def nfe_points(plan: dict, evaluations: dict[str, dict[str, dict]], dataset: str
     points = []
     for names in groups:
         cell, values = cells[names[0]], [measured[name]["value"] for name in names]
-        run = family(plan["runs"], cell["run"])
+        run = family(models_of(plan), cell["run"])
         label = f"{run}, {SAMPLERS[cell['sampler']][2]}"
         label += ", best checkpoint" if cell.get("checkpoint", "last") == "best" else ""
         label += f", n = {cell['n_images']}" if several_n else ""

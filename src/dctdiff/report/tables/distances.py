@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from dctdiff.params.jobs import models_of
 from dctdiff.report.tables.fields import (
     NONE,
     NOT_KNOWN,
@@ -26,7 +27,7 @@ def distances_table(plan: dict, rows: list[dict], evaluations: Evaluations) -> p
 
 def cell_distance(plan: dict, row: dict, evaluations: Evaluations) -> dict:
     cell = plan["cells"][row["cell"]]
-    run = plan["runs"][cell["run"]]
+    run = models_of(plan)[cell["run"]]
     evaluation = evaluations["cells"].get(row["cell"])
     value = evaluation["value"] if evaluation else None
     metric = metric_with_n(evaluation["protocol"]["metric"], evaluation["n_images"]) if evaluation else None

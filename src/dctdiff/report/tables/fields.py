@@ -1,5 +1,7 @@
 """What the fields of all tables have in common: words for what is missing, numbers, names."""
 
+from dctdiff.params.jobs import models_of
+
 NOT_RUN = "not run"
 NOT_KNOWN = "not known"
 NONE = "n/a"
@@ -50,7 +52,7 @@ def published_fields(row: dict, metric: str) -> dict:
 
 def checkpoint_name(plan: dict, cell: dict, evaluations: Evaluations) -> str:
     """Which weights a cell samples, e.g. "best of 20: step 175000"."""
-    run = plan["runs"][cell["run"]]
+    run = models_of(plan)[cell["run"]]
     if run["weights"] == "published":
         return "published"
     if cell["checkpoint"] == "last":

@@ -4,9 +4,11 @@ import pandas as pd
 
 from dctdiff.models.config import config_of
 from dctdiff.models.cost import parameters
+from dctdiff.params.jobs import measured_against
 from dctdiff.pipeline.errors import UserError
 from dctdiff.report.tables.fields import NONE, NOT_RUN, Evaluations, checkpoint_name, number
 
+FEW = 1000  # samples, which is fewer than a covariance of features has rows
 NOTES = {
     "IS": " IS: Inception Score of at most 10,000 images, in parts of 5,000; higher is better.",
     "CMMD": " CMMD: kernel distance of at most 10,000 CLIP embeddings of each set, times 1000; lower is better.",
@@ -16,7 +18,7 @@ NOTES = {
 def quality_table(plan: dict, evaluations: Evaluations) -> pd.DataFrame:
     """One row per floor and cell. Distances compare only under one protocol, so the table refuses to mix them."""
     metric, further = check_one_protocol(plan, evaluations), further_of(evaluations)
-    rows = []
+    rows = [row for name in plan["references"] for row in cell_rows(plan, name, evaluations, metric, further)]
     for dataset in plan["datasets"]:
         floor = evaluations["heldout"].get(dataset)
         rows.append(floor_row(dataset, floor_name(floor), floor, metric, further))
@@ -31,12 +33,17 @@ def quality_table(plan: dict, evaluations: Evaluations) -> pd.DataFrame:
                         further,
                     )
                 )
-        rows += [
-            cell_row(plan, cell, evaluations["cells"].get(name), evaluations, metric, further)
-            for name, cell in plan["cells"].items()
-            if cell["reference"] == dataset
-        ]
+        rows += cell_rows(plan, dataset, evaluations, metric, further)
     return pd.DataFrame(rows)
+
+
+def cell_rows(plan: dict, reference: str, evaluations: Evaluations, metric: str, further: list[str]) -> list[dict]:
+    """Of the cells that are measured against ``reference``; of statistics that come as a file there is no floor."""
+    return [
+        cell_row(plan, cell, evaluations["cells"].get(name), evaluations, metric, further)
+        for name, cell in plan["cells"].items()
+        if cell["reference"] == reference
+    ]
 
 
 def floor_name(evaluation: dict | None) -> str:
@@ -97,7 +104,7 @@ def measured(evaluation: dict | None, metric: str, further: list[str]) -> dict:
 def check_one_protocol(plan: dict, evaluations: Evaluations) -> str:
     """The metric of all evaluations; a UserError names two that differ in extractor or reference."""
     metric = "distance"
-    for dataset in plan["datasets"]:
+    for dataset in measured_against(plan):
         first_name, first = None, None
         for name, evaluation in evaluations_of(plan, dataset, evaluations):
             protocol = dict(evaluation["protocol"])
@@ -126,6 +133,10 @@ def evaluations_of(plan: dict, dataset: str, evaluations: Evaluations):
                 yield f"{kind}/{name}", evaluations[kind][name]
 
 
+def is_of_few(evaluations: Evaluations) -> bool:
+    return any(evaluation["n_images"] < FEW for evaluation in evaluations["cells"].values())
+
+
 def protocol_note(evaluations: Evaluations) -> str:
     """One sentence that says what the distances mean."""
     for kind in ("heldout", "round_trip", "cells"):
@@ -135,6 +146,7 @@ def protocol_note(evaluations: Evaluations) -> str:
                 f"{p['metric']}: Frechet distance of features at {p['feature_resolution']} pixels "
                 f"(extractor {p['extractor_sha256'][:12]}); lower is better. It depends on n: compare "
                 "only with the floors above and with equal n."
+                + (" Of so few samples it is mostly bias, which KID does not have." if is_of_few(evaluations) else "")
                 + "".join(NOTES[name] for name in further_of(evaluations))
             )
     return "No evaluation has run."

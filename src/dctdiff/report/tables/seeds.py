@@ -4,6 +4,7 @@ import statistics
 
 import pandas as pd
 
+from dctdiff.params.jobs import models_of
 from dctdiff.params.seeds import family, groups_of_cells
 from dctdiff.report.tables.fields import NONE, NOT_RUN, Evaluations, metric_with_n
 
@@ -19,7 +20,7 @@ def seeds_row(plan: dict, names: list[str], evaluations: Evaluations) -> dict[st
     values = [evaluation["value"] for evaluation in found]
     return {
         "dataset": cell["reference"],
-        "first run": family(plan["runs"], cell["run"]),
+        "first run": family(models_of(plan), cell["run"]),
         "checkpoint": cell["checkpoint"],
         "sampler": cell["sampler"],
         "NFE": str(cell["nfe"]),

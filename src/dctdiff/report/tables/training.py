@@ -4,7 +4,8 @@ import pandas as pd
 
 from dctdiff.models.config import config_of
 from dctdiff.models.cost import gmacs, parameters
-from dctdiff.report.tables.fields import NOT_RUN, as_read, number
+from dctdiff.params.jobs import models_of
+from dctdiff.report.tables.fields import NONE, NOT_RUN, as_read, number
 
 GMACS_NOTE = "GMACs: linear and convolution layers, per image and network evaluation."
 
@@ -12,14 +13,14 @@ GMACS_NOTE = "GMACs: linear and convolution layers, per image and network evalua
 def training_table(plan: dict, logs: dict[str, list[dict]]) -> pd.DataFrame:
     """What each model is and how far its training came."""
     rows = []
-    for name, run in plan["runs"].items():
+    for name, run in models_of(plan).items():
         config = config_of(plan, name)
         last = logs[name][-1] if name in logs else None
-        lr = run["lr"] if run.get("lr_end_step") is None else f"{run['lr']}, falling to 0"
+        lr = run.get("lr", NONE) if run.get("lr_end_step") is None else f"{run['lr']}, falling to 0"
         rows.append(
             {
                 "run": name,
-                "codec": run["codec"],
+                "codec": run.get("codec", NONE),
                 "weights": run["weights"],
                 "network": run["network"],
                 "width": as_read(plan, name, run["embed_dim"], "embed_dim"),
