@@ -26,6 +26,7 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
+import pandas as pd
 import yaml
 from PIL import Image
 from pydantic import BaseModel
@@ -46,6 +47,7 @@ from dctdiff.pipeline.slice import without_none
 from dctdiff.report.charts.seconds import against_seconds
 from dctdiff.report.charts.style import png
 from dctdiff.report.method import method
+from dctdiff.report.tables.ablation import ablation_table
 from dctdiff.report.tables.analysis import best_m
 from dctdiff.report.tables.fields import NOT_RUN, metric_with_n
 from dctdiff.report.tables.recipes import recipes_table, tried_recipes
@@ -102,6 +104,7 @@ class Headline:
 
 
 RECIPES = "cifar10-recipes"  # the suite that the docs show as one table of runs
+ABLATION = "cifar10-ablation"  # and that as one of variants
 METHODS = {"dct": "DCTdiff", "pixel": "U-ViT", "dctdiff": "DCTdiff", "uvit": "U-ViT"}  # part of the name of a run
 
 HEADLINES = [
@@ -330,10 +333,12 @@ def copy_results(suite: str) -> None:
     results, docs = ROOT / "results", ROOT / "docs"
     plan = read_json(existing(results / "plan.json"))
     headlined = plan.get("published") in {headline.group for headline in HEADLINES}
-    if suite == RECIPES:
-        return copy_recipes(results, docs)
+    if suite in (RECIPES, ABLATION):
+        return copy_tried(suite, results, docs)
     if suite not in SHOWN and not headlined:
-        raise UserError(f"the suite is {suite}, but the docs show {', '.join((*SHOWN, RECIPES))}; choose one of them")
+        raise UserError(
+            f"the suite is {suite}, but the docs show {', '.join((*SHOWN, RECIPES, ABLATION))}; choose one of them"
+        )
     if suite in SHOWN:
         copy_suite(suite, results, docs)
     if headlined:
@@ -368,18 +373,19 @@ def tried_in(results: Path) -> tuple[dict, dict[str, dict]]:
     return plan, tried_recipes(plan, logs, evaluations)
 
 
-def copy_recipes(results: Path, docs: Path) -> None:
-    """Into docs/recipes.json, which keeps what ran before, and the page's table of it."""
+def copy_tried(suite: str, results: Path, docs: Path) -> None:
+    """Into docs/recipes.json or docs/ablation.json, which keep what ran before, and the page's table of it."""
     plan, new = tried_in(results)
-    known = read_json(docs / "recipes.json")
+    kept = docs / f"{suite.removeprefix('cifar10-')}.json"
+    known = read_json(kept)
     tried = {name: new.get(name, known.get(name)) for name in plan["runs"] if name in new or name in known}
-    write_json(docs / "recipes.json", tried)
+    write_json(kept, tried)
     page = existing(docs / "results.md").read_text(encoding="utf-8")
-    write_text(docs / "results.md", replaced(page, RECIPES, recipes_block(tried)))
+    table = recipes_table(tried) if suite == RECIPES else ablation_table(plan, tried)
+    write_text(docs / "results.md", replaced(page, suite, block(*table)))
 
 
-def recipes_block(tried: dict[str, dict]) -> str:
-    table, note = recipes_table(tried)
+def block(table: pd.DataFrame, note: str) -> str:
     return f"{table.to_markdown(index=False, disable_numparse=True)}\n\n{note}"
 
 

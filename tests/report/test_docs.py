@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from dctdiff.params.jobs import STAGES
+from dctdiff.params.suite import planned, validated
 from dctdiff.params.train import Run
 from dctdiff.report.tables.recipes import KEYS
 from engines import ROOT, load
@@ -99,10 +100,21 @@ def test_the_speeds_are_those_of_the_files():
         assert docs.replaced(page, f"bench-{name}", table) == page, "run make bench-docs"
 
 
+def test_the_table_of_variants_is_that_of_the_file_and_of_the_params():
+    docs, page = load("docs"), (ROOT / "docs/results.md").read_text()
+    suite = yaml.safe_load((ROOT / "params.yaml").read_text())["suites"][docs.ABLATION]
+    plan = planned(validated({"suites": {}, "suite": suite}).suite)
+    tried = json.loads((ROOT / "docs/ablation.json").read_text())
+    assert docs.replaced(page, docs.ABLATION, docs.block(*docs.ablation_table(plan, tried))) == page, "run make docs"
+    assert tried.keys() <= plan["runs"].keys()
+    for name, found in tried.items():
+        assert all(plan["runs"][name][key] == found[key] for key in KEYS if key in found), name
+
+
 def test_the_table_of_recipes_is_that_of_the_file_and_each_row_can_be_remade():
     docs = load("docs")
     tried, page = json.loads((ROOT / "docs/recipes.json").read_text()), (ROOT / "docs/results.md").read_text()
-    assert docs.replaced(page, docs.RECIPES, docs.recipes_block(tried)) == page, "run make docs"
+    assert docs.replaced(page, docs.RECIPES, docs.block(*docs.recipes_table(tried))) == page, "run make docs"
     suite = yaml.safe_load((ROOT / "params.yaml").read_text())["suites"][docs.RECIPES]
     for name, found in tried.items():
         run = Run.model_validate(suite["runs"][name]).model_dump()

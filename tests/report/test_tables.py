@@ -11,6 +11,7 @@ from dctdiff.report.tables.distances import distances_table
 from dctdiff.report.tables.fields import delta, rung
 from dctdiff.report.tables.latex import escape_latex, to_latex
 from dctdiff.report.tables.quality import quality_table
+from dctdiff.report.tables.ablation import ablation_table
 from dctdiff.report.tables.recipes import recipes_table, tried_recipes
 from dctdiff.report.tables.seeds import seeds_table
 from dctdiff.report.tables.suite import build_tables
@@ -323,3 +324,22 @@ def test_cells_that_differ_in_the_seed_alone_have_a_mean_and_the_deviation_of_a_
     ]  # fmt: skip
     [row] = seeds_table({"runs": runs, "imports": {}, "cells": cells}, {"cells": {}}).to_dict("records")
     assert (row["seeds"], row["mean"], row["standard deviation"]) == ("0 of 3", "not run", "n/a")
+
+
+def test_variants_are_rows_with_the_mean_of_their_seeds():
+    codecs = {"p": {"space": "pixel"}, "d": {"space": "dct", "block_size": 2, "kept_coefficients": 3, "tau": 98.25}}
+    run = {"codec": "d", "snr_scale": 4.0, "loss_weights": "entropy", "seed": 1, "train_steps": 2500, "batch_size": 8}
+    runs = {
+        "pixel": {**run, "codec": "p"},
+        "dct": run,
+        "dct-seed2": {**run, "seed": 2},
+        "late": {**run, "snr_scale": 1},
+    }
+    measured = {"metric": "FD-10k", "nfe": 50, "precision": "bf16", "processes": 1, "device": "NVIDIA Z9"}
+    tried = {name: {**measured, "distance": 10.0 * i} for i, name in enumerate(("pixel", "dct", "dct-seed2"), 1)}
+    table, note = ablation_table({"runs": runs, "codecs": codecs}, tried)
+    assert table["variant"].tolist() == ["pixel", "dct", "late"]
+    assert table["distance"].tolist() == ["10.00", "25.00", "not run"]
+    assert table["seeds"].tolist() == ["1", "20.00, 30.00", "0"]
+    assert table["kept"].tolist() == ["n/a", "3 of 4", "3 of 4"]
+    assert "FD-10k, NFE 50" in note and "2,500 steps of 8 images" in note and "bf16 on 1 x NVIDIA Z9" in note

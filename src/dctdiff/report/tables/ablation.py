@@ -1,0 +1,56 @@
+"""What of a method helps: one row per variant of a suite that changes one thing at a time."""
+
+import statistics
+
+import pandas as pd
+
+from dctdiff.params.seeds import family
+from dctdiff.report.tables.fields import NONE, NOT_RUN
+
+WORDS = {
+    "pixel": "pixels",
+    "dct_rgb": "RGB blocks",
+    "dct_444": "YCbCr blocks",
+    "dct": "YCbCr blocks, colour halved",
+}
+
+
+def ablation_table(plan: dict, tried: dict[str, dict]) -> tuple[pd.DataFrame, str]:
+    """One row per run but for its seeds, in the order of the plan, and how its distance was measured.
+
+    ``tried``: as ``recipes.tried_recipes`` gives it; runs that it does not have are said not to have run.
+    """
+    variants: dict[str, list[str]] = {}
+    for name in plan["runs"]:
+        variants.setdefault(family(plan["runs"], name), []).append(name)
+    rows = [
+        _row(plan, variant, [tried[name] for name in names if name in tried]) for variant, names in variants.items()
+    ]
+    return pd.DataFrame(rows), _note(plan, tried)
+
+
+def _row(plan: dict, name: str, found: list[dict]) -> dict[str, str]:
+    run = plan["runs"][name]
+    codec = plan["codecs"][run["codec"]]
+    in_blocks = codec["space"] != "pixel"
+    distances = [one["distance"] for one in found]
+    return {
+        "variant": name,
+        "what the network sees": WORDS[codec["space"]],
+        "kept": f"{codec['kept_coefficients']} of {codec['block_size'] ** 2}" if in_blocks else NONE,
+        "tau": f"{codec['tau']:g}" if in_blocks else NONE,
+        "SNR scale": f"{run['snr_scale']:g}",
+        "loss weights": run["loss_weights"] if in_blocks else NONE,
+        "distance": f"{statistics.fmean(distances):.2f}" if distances else NOT_RUN,
+        "seeds": ", ".join(f"{value:.2f}" for value in distances) if len(distances) > 1 else str(len(distances)),
+    }
+
+
+def _note(plan: dict, tried: dict[str, dict]) -> str:
+    run = next(iter(plan["runs"].values()))
+    metrics = sorted({f"{found['metric']}, NFE {found['nfe']}" for found in tried.values()})
+    machines = sorted({f"{found['precision']} on {found['processes']} x {found['device']}" for found in tried.values()})
+    return (
+        f"Distance: {'; '.join(metrics)}; lower is better. {run['train_steps']:,} steps of {run['batch_size']} images "
+        f"each, {'; '.join(machines)}."
+    )
