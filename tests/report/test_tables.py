@@ -5,13 +5,13 @@ import copy
 import pytest
 
 from dctdiff.pipeline.errors import UserError
+from dctdiff.report.tables.ablation import ablation_table
 from dctdiff.report.tables.analysis import truncation_table
 from dctdiff.report.tables.checkpoints import checkpoints_table
 from dctdiff.report.tables.distances import distances_table
 from dctdiff.report.tables.fields import delta, rung
 from dctdiff.report.tables.latex import escape_latex, to_latex
 from dctdiff.report.tables.quality import quality_table
-from dctdiff.report.tables.ablation import ablation_table
 from dctdiff.report.tables.recipes import recipes_table, tried_recipes
 from dctdiff.report.tables.seeds import seeds_table
 from dctdiff.report.tables.suite import build_tables
