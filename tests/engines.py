@@ -94,7 +94,6 @@ def take_over(folder: Path) -> None:
     marker = [
         "--published",
         "data/published.yaml",
-        "data/shipped",
         "--out_valid",
         "results/params.valid",
         "--out_record",
