@@ -49,6 +49,8 @@ def test_what_is_imported_has_no_jobs_of_images():
         ("imports", "other", {"weights": "trained"}, "imports.other.weights is 'trained'"),
         ("imports", "other", {"release": {"file": "a.pth", "resolution": 32, "block_size": 2, "kept_coefficients": 4,
                                           "eta": 240.0}}, "imports.other: release is not a .safetensors file"),
+        ("imports", "other", {"num_heads": 7}, "embed_dim 240 is not divisible by num_heads 7"),
+        ("imports", "other", {"framework": "discrete"}, "a chain is for network dit and prediction noise"),
         ("references", "other", {"file": None}, "references.other.file"),
         ("references", "other", {"n_images": 100}, "references.other.n_images"),
     ],
@@ -61,16 +63,18 @@ def test_what_cannot_be_imported(section, name, entry, message):
     assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
-def small_demo(folder):
-    folder = copy_project(folder, "demo")
-    edit(folder / "params.yaml", *SMALL)
-    return folder
+def test_an_earlier_params_yaml_is_told_what_to_add():
+    suite = {key: value for key, value in DEMO.items() if key != "references"}
+    with pytest.raises(UserError, match=r"the section references is new; add references: \{\}") as caught:
+        validated({"suites": {"demo": suite}, "suite": suite})
+    assert "\n" not in str(caught.value)
 
 
 def test_both_engines_measure_a_model_that_comes_as_a_file(tmp_path):
     found = []
     for command in (["snakemake", "--cores", "1", EVALUATION], ["dvc", "repro", f"evaluate@{CELL}"]):
-        folder = small_demo(tmp_path / command[0])
+        folder = copy_project(tmp_path / command[0], "demo")
+        edit(folder / "params.yaml", *SMALL)
         run(folder, *command)
         assert not (folder / "data/photos16").exists() and not (folder / "data/cifar10/train.zip").exists()
         found.append(json.loads((folder / EVALUATION).read_text()))

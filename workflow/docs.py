@@ -258,6 +258,7 @@ def rulegraph() -> str:
 
 
 def arrows_of(suite: str) -> list[str]:
+    """From each rule of a suite to those that need it."""
     with tempfile.TemporaryDirectory() as folder:
         for name in ("Snakefile", "profiles", "src", "data"):
             Path(folder, name).symlink_to(ROOT / name)

@@ -17,7 +17,7 @@ from dctdiff.models.weights import load_model, read_model, save_model
 from dctdiff.params.jobs import flags
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import sha256
-from dctdiff.stages import weights_published
+from dctdiff.stages import import_weights
 from engines import ROOT, call
 
 CONFIG = ModelConfig(
@@ -71,11 +71,10 @@ def shipped(monkeypatch, path: str = "data/shipped/small.safetensors", cell: str
 
 
 def imported(monkeypatch, run: dict) -> None:
-    words = flags({"dataset": "d", "codec": "c", **run})
-    paths = ["--images", "absent.zip", "--pixels", "absent.npy", "--latents", "a", "--statistics", "absent.json"]
-    paths += ["--out_weights", "out/last.safetensors", "--out_checkpoints", "out/checkpoints", "--out_log", "out/log"]
-    monkeypatch.setattr(sys, "argv", ["weights_published", *words, *paths])
-    call(weights_published)
+    words = flags(run)
+    paths = ["--out_weights", "out/last.safetensors", "--out_checkpoints", "out/checkpoints", "--out_log", "out/log"]
+    monkeypatch.setattr(sys, "argv", ["import_weights", *words, *paths])
+    call(import_weights)
 
 
 def images(path: str) -> np.ndarray:

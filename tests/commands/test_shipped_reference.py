@@ -56,6 +56,13 @@ def test_some_features_are_shipped_for_kid(exact):
     np.testing.assert_allclose(found, chosen, rtol=2**-11, atol=1e-6)  # evenly spaced
 
 
+def test_published_statistics_without_features_are_shipped_without(exact):
+    arrays = {"mu": exact.mean, "sigma": exact.covariance, "protocol": json.dumps(PROTOCOL)}
+    np.savez("published.npz", **arrays)
+    write_rounded_reference(Path("rounded.npz"), Path("published.npz"))
+    assert read().n == 3000 and load_reference_features("rounded.npz", DIM) is None
+
+
 @pytest.mark.parametrize("other", [{"resolution": 224}, {"extractor": "b"}])
 def test_statistics_of_another_extractor_are_refused(exact, other):
     with pytest.raises(UserError, match=r"rounded\.npz was made with another extractor"):

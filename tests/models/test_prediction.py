@@ -13,7 +13,7 @@ from dctdiff.diffusion.schedule import NETWORK_TIME, Schedule
 from dctdiff.models.config import ModelConfig
 from dctdiff.models.sampling import sample_images
 from dctdiff.params.execution import Execution
-from dctdiff.params.train import Run
+from dctdiff.params.train import Import, Run
 from dctdiff.pipeline.errors import UserError
 
 CONFIG = ModelConfig(space="pixel", resolution=8, patch_size=4, embed_dim=8, depth=2, num_heads=1, snr_scale=4.0)
@@ -115,4 +115,7 @@ def test_networks_of_the_authors_predict_noise():
     with pytest.raises(ValueError, match="prediction is velocity, but the authors' networks predict noise; remove it"):
         Run.model_validate({**keys, "prediction": "velocity"})
     own = {**keys["release"], "file": "x.safetensors"}
-    assert Run.model_validate({**keys, "prediction": "velocity", "release": own}).prediction == "velocity"
+    with pytest.raises(ValueError, match=r"is a \.safetensors file of this project; put it under imports"):
+        Run.model_validate({**keys, "release": own})
+    sizes = {key: keys[key] for key in ("weights", "embed_dim", "depth", "num_heads", "snr_scale", "batch_size")}
+    assert Import.model_validate({**sizes, "prediction": "velocity", "release": own}).prediction == "velocity"

@@ -296,8 +296,8 @@ def weights_statistics(wildcards):
 
 
 def among(names):
-    """What a wildcard may be: one of some names, or none."""
-    return "|".join(names) or "none^"
+    """A pattern for a wildcard that is one of some names; if there are none, one that nothing matches."""
+    return "|".join(names) or "(?!)"
 
 
 def cell_weights(wildcards):

@@ -107,21 +107,18 @@ def _has_kaggle_token() -> bool:
 
 def files(suite: Suite, stale: Collection[tuple[str, str | None]]) -> Iterator[Finding]:
     """Weights and references of others that ``stale`` jobs will read, and the weights of the extractor."""
-    for name, run in suite.runs.items():
-        if run.weights == "published" and ("weights", name) in stale:
-            yield _file(f"weights {name}", place(run.release), is_fetched=run.release.url is not None)
-    for name, model in suite.imports.items():
-        if ("import_weights", name) in stale:
-            yield _file(f"import_weights {name}", place(model.release), is_fetched=model.release.url is not None)
+    for stage, models in (("weights", suite.runs), ("import_weights", suite.imports)):
+        for name, model in models.items():
+            if model.weights == "published" and (stage, name) in stale:
+                yield _file(f"{stage} {name}", place(model.release), is_fetched=model.release.url is not None)
     for name, codec in suite.codecs.items():
         if codec.autoencoder and codec.autoencoder.seed is None and ("latents", name) in stale:
             yield _file(f"latents {name}", place(codec.autoencoder), is_fetched=codec.autoencoder.url is not None)
-    for name, dataset in suite.datasets.items():
-        if dataset.reference.file and ("reference", name) in stale:
-            yield _file(f"reference {name}", Path(dataset.reference.file))
-    for name, reference in suite.references.items():
-        if ("import_reference", name) in stale:
-            yield _file(f"import_reference {name}", Path(reference.file))
+    of_datasets = {name: dataset.reference for name, dataset in suite.datasets.items()}
+    for stage, references in (("reference", of_datasets), ("import_reference", suite.references)):
+        for name, reference in references.items():
+            if reference.file and (stage, name) in stale:
+                yield _file(f"{stage} {name}", Path(reference.file))
     path = weights_file(suite.extractor.extractor)
     if path is not None:
         verdict = OK if path.exists() else LATER

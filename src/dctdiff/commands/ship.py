@@ -2,7 +2,7 @@
 
 Not a stage: no result depends on it. ``python -m dctdiff.commands.ship --cell <cell> --out_model
 data/shipped/<name>.safetensors`` takes the run of a cell whose results are of now. Weights are rounded to
-float16, which keeps 11 bits of each (bf16 keeps 8); the card lies beside them and ends in the run that imports them.
+float16, which keeps 11 bits of each (bf16 keeps 8); the card lies beside them and ends in the keys that import them.
 ``--dataset`` with ``--out_reference`` rounds the statistics of a data set in the same way, so that samples can be
 measured where the images are not.
 """
@@ -26,10 +26,10 @@ from dctdiff.pipeline.command import OneLineParser, run_command
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import read_json, read_json_lines, replacing, sha256, write_text
 from dctdiff.pipeline.record import Record, record_path
-from dctdiff.stages.evaluate import AGAIN
+from dctdiff.stages.evaluate import AGAIN, load_reference_features
 
 PARAMS = "params.yaml"
-# What the run that imports the file says again.
+# What the keys that import the file say again.
 REPEATED = (
     "network", "framework", "embed_dim", "depth", "num_heads", "prediction", "num_classes", "snr_scale", "batch_size",
 )  # fmt: skip
@@ -54,14 +54,17 @@ def rounded(path: Path) -> tuple[dict[str, torch.Tensor], ModelConfig]:
 
 def write_rounded_reference(path: Path, reference: Path) -> None:
     """Mean, covariance and some of the features in float16; all of these would be most of the bytes."""
-    arrays = read_arrays(reference, ("mu", "sigma", "features", "protocol"), AGAIN)
-    arrays["features"] = arrays["features"][evenly_spaced(len(arrays["features"]), N_FEATURES)]
+    arrays = read_arrays(reference, ("mu", "sigma", "protocol"), AGAIN)
+    protocol = arrays.pop("protocol")
+    features = load_reference_features(reference, len(arrays["mu"]))
+    if features is not None:
+        arrays["features"] = features[evenly_spaced(len(features), N_FEATURES)]
     with np.errstate(over="ignore"):  # said below
-        halves = {name: arrays[name].astype(np.float16) for name in ("mu", "sigma", "features")}
+        halves = {name: array.astype(np.float16) for name, array in arrays.items()}
     if not all(np.isfinite(half).all() for half in halves.values()):
         raise UserError(f"{reference} holds values above 65504, the largest of float16; ship it as it is")
     with replacing(path) as temporary:
-        np.savez_compressed(temporary, **halves, protocol=arrays["protocol"])
+        np.savez_compressed(temporary, **halves, protocol=protocol)
 
 
 def card(file: Path, weights: dict, config: ModelConfig, run: dict, evaluation: dict, log: dict, record: dict) -> str:
@@ -91,13 +94,14 @@ def card(file: Path, weights: dict, config: ModelConfig, run: dict, evaluation: 
         f"`dctdiff.commands.ship` from the records of its jobs.\n\n"
         f"{tabulate(rows.items(), ('what', 'value'), tablefmt='pipe', disable_numparse=True)}\n\n"
         f'## How to use it\n\n```python\nimport dctdiff\n\nmodel = dctdiff.load_model("{file.as_posix()}")\n'
-        f"images = dctdiff.sample(model, 16, nfe=20)\n```\n\nAs a run of params.yaml:\n\n```yaml\n"
+        f"images = dctdiff.sample(model, 16, nfe=20)\n```\n\n"
+        f"In params.yaml, under a name of your choice below `imports`:\n\n```yaml\n"
         f"{importer(file, config, run)}```\n"
     )
 
 
 def importer(file: Path, config: ModelConfig, run: dict) -> str:
-    """The keys of a run that imports the file."""
+    """The keys that import the file."""
     codec = ("patch_size",) if config.space == "pixel" else ("block_size", "kept_coefficients")
     release = {"file": file.as_posix(), "sha256": sha256(file), "train_steps": run["train_steps"]}
     release |= {key: getattr(config, key) for key in ("resolution", *codec)}

@@ -55,6 +55,16 @@ class Suite(Slice):
     report: Report = Field(description="look of the report; changes no number")
     published: Name | None = Field(description="group of data/published.yaml that the tables show beside, or null")
 
+    @model_validator(mode="before")
+    @classmethod
+    def new_sections(cls, sections):
+        """A params.yaml of an earlier version has none; DVC cannot do without."""
+        absent = [key for key in ("imports", "references") if isinstance(sections, dict) and key not in sections]
+        if absent:
+            empty = " and ".join(f"{key}: {{}}" for key in absent)
+            raise ValueError(f"the section {' and '.join(absent)} is new; add {empty}")
+        return sections
+
     @model_validator(mode="after")
     def sections_agree(self):
         complain(self._wrong_references())  # on which the others rely

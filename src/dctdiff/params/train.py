@@ -21,9 +21,7 @@ NOT_IN_IDENTITY = ROUNDING_ONLY | {
 class Model(Slice):
     """What a network is, whoever has trained it."""
 
-    release: Release | None = Field(
-        None, description="published: file of the authors or of this project, by path or URL"
-    )
+    release: Release | None = Field(None, description="published: file of the authors, by path or URL")
     network: Literal["uvit", "dit"] = Field(
         "uvit", description="a U-ViT, or a DiT: time and label steer its norms (adaLN-Zero)"
     )
@@ -53,6 +51,23 @@ class Model(Slice):
     )
     snr_scale: float = Field(4.0, gt=0, le=10**6, description="factor c on the signal-to-noise ratio at every t")
     batch_size: Count = Field(32, description="images per step, over all processes")
+
+    @model_validator(mode="after")
+    def framework_of_its_network(self):
+        if self.framework == "discrete" and (self.network != "dit" or self.prediction != "noise"):
+            raise ValueError(
+                f"framework is discrete with network {self.network} that predicts {self.prediction}, but a chain is "
+                "for network dit and prediction noise"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def width_of_its_network(self):
+        if self.network == "dit" and self.embed_dim % 4:
+            raise ValueError(f"embed_dim is {self.embed_dim}, but that of a DiT should be divisible by 4")
+        if self.embed_dim % self.num_heads:
+            raise ValueError(f"embed_dim {self.embed_dim} is not divisible by num_heads {self.num_heads}")
+        return self
 
 
 class Import(Model):
@@ -154,32 +169,15 @@ class Run(Execution, Model):
         return self
 
     @model_validator(mode="after")
-    def networks_of_the_authors_predict_noise(self):
-        if self.weights == "published" and self.prediction != "noise" and not self.release.is_own:
-            raise ValueError(f"prediction is {self.prediction}, but the authors' networks predict noise; remove it")
-        return self
-
-    @model_validator(mode="after")
-    def framework_of_its_network(self):
-        if self.framework == "discrete" and (self.network != "dit" or self.prediction != "noise"):
-            raise ValueError(
-                f"framework is discrete with network {self.network} that predicts {self.prediction}, but a chain is "
-                "for network dit and prediction noise"
-            )
-        if self.framework == "discrete" and self.t_logit:
-            raise ValueError(f"t_logit is {self.t_logit}, but the steps of a discrete chain are drawn alike; remove it")
-        return self
-
-    @model_validator(mode="after")
-    def keys_of_a_dit(self):
-        if self.network != "dit":
+    def released_by_the_authors(self):
+        if self.weights != "published":
             return self
-        if self.weights == "published" and not self.release.is_own:
+        if self.release.is_own:
+            raise ValueError("release is a .safetensors file of this project; put it under imports, without data set")
+        if self.prediction != "noise":
+            raise ValueError(f"prediction is {self.prediction}, but the authors' networks predict noise; remove it")
+        if self.network == "dit":
             raise ValueError("network is dit, but the authors' weights are of U-ViTs; train it")
-        if self.embed_dim % 4:
-            raise ValueError(f"embed_dim is {self.embed_dim}, but that of a DiT should be divisible by 4")
-        if self.skip_bias_std:
-            raise ValueError("skip_bias_std is set, but a DiT has no skips; remove it")
         return self
 
     @model_validator(mode="after")
@@ -193,9 +191,11 @@ class Run(Execution, Model):
         return self
 
     @model_validator(mode="after")
-    def divisible(self):
-        if self.embed_dim % self.num_heads:
-            raise ValueError(f"embed_dim {self.embed_dim} is not divisible by num_heads {self.num_heads}")
+    def training_of_its_network(self):
+        if self.framework == "discrete" and self.t_logit:
+            raise ValueError(f"t_logit is {self.t_logit}, but the steps of a discrete chain are drawn alike; remove it")
+        if self.network == "dit" and self.skip_bias_std:
+            raise ValueError("skip_bias_std is set, but a DiT has no skips; remove it")
         if self.batch_size % self.accumulation_steps:
             raise ValueError(
                 f"batch_size {self.batch_size} is not divisible by accumulation_steps {self.accumulation_steps}"

@@ -54,7 +54,7 @@ def load_reference_features(path: str, dim: int) -> np.ndarray | None:
     features = read_arrays(path, ["features"], AGAIN)["features"]
     if features.dtype not in (np.float32, np.float16) or features.shape[1:] != (dim,):
         raise UserError(f"{path}: features is {described(features)}, but float32 (M, {dim}) is expected; {AGAIN}")
-    return features.astype(np.float32)
+    return features.astype(np.float32, copy=False)
 
 
 def described(array: np.ndarray) -> str:

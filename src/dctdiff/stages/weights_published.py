@@ -1,10 +1,9 @@
-"""Import the published weights of one run, of the authors or of this project, in the place of its training.
+"""Import the weights that the authors have published of one run, in the place of its training.
 
 Images are only read to count the classes of a conditional model, statistics never: eta and the
 rest of the codec are those of the release.
 """
 
-import dataclasses
 import json
 from argparse import Namespace
 from pathlib import Path
@@ -16,19 +15,18 @@ from dctdiff.data.archive import class_labels, image_names
 from dctdiff.data.fetching import WEIGHTS, Remote, obtain_weights
 from dctdiff.models.config import ModelConfig, model_config
 from dctdiff.models.release import check_file, check_own_file, check_weights, read_state_dict
-from dctdiff.models.weights import read_model, save_model, write_checkpoints
+from dctdiff.models.weights import save_model, write_checkpoints
 from dctdiff.params.autoencoder import Autoencoder
 from dctdiff.params.jobs import choices
 from dctdiff.params.release import Release
-from dctdiff.params.train import Run
+from dctdiff.params.train import Import, Run
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import write_text
 from dctdiff.pipeline.record import Used
-from dctdiff.pipeline.slice import together
 
 PATHS = {
-    "images": "archive of the training images; read only if num_classes is set and the file does not count them",
+    "images": "archive of the training images; read only if num_classes is set",
     "pixels": "not read: nothing is trained",
     "latents": "not read, as the pixels",
     "statistics": "not read: the release brings its own scale",
@@ -67,7 +65,7 @@ def class_counts(images: str, num_classes: int | None) -> tuple[int, ...] | None
     return tuple(np.bincount(labels).tolist())
 
 
-def released_model(run: Run, counts: tuple[int, ...] | None) -> ModelConfig:
+def released_model(run: Run | Import, counts: tuple[int, ...] | None) -> ModelConfig:
     """The network is that of the run, the codec that of the release."""
     release: Release = run.release
     codec = release.model_dump(exclude_none=True)
@@ -79,27 +77,7 @@ def read_authors(path: Path, run: Run, images: str) -> tuple[dict[str, torch.Ten
     return read_state_dict(path), released_model(run, class_counts(images, run.num_classes))
 
 
-def read_own(path: Path, run: Run) -> tuple[dict[str, torch.Tensor], ModelConfig]:
-    """Weights and config of a file of this project; a UserError if the run says otherwise."""
-    weights, config = read_model(path)
-    found, expected = (sizes(model) for model in (config, released_model(run, config.class_counts)))
-    expected |= {"num_classes": run.num_classes, "eta": run.release.eta or config.eta}
-    wrong = [
-        f"its {key} is {found[key]}, that of the run is {expected[key]}" for key in found if found[key] != expected[key]
-    ]
-    if wrong:
-        raise UserError(f"{path} does not fit the run: {together(wrong)}; correct the run or take another file")
-    return weights, config
-
-
-def sizes(config: ModelConfig) -> dict:
-    """The fields of a config, with the number of classes in place of their images."""
-    fields = dataclasses.asdict(config) | {"num_classes": config.num_classes}
-    del fields["class_counts"]
-    return fields
-
-
-def log_line(run: Run, digest: str) -> str:
+def log_line(run: Run | Import, digest: str) -> str:
     steps = run.release.train_steps
     line = {
         "step": steps,
@@ -115,12 +93,11 @@ def main(paths: Namespace, run: Run) -> Used:
     if run.weights != "published":
         raise UserError(f"weights is {run.weights}, but this stage imports; run dctdiff.stages.weights_{run.weights}")
     path, digest = checked(run.release)
-    weights, config = read_own(path, run) if run.release.is_own else read_authors(path, run, paths.images)
-    return written(paths, run, path, digest, weights, config)
+    return written(paths, run, path, digest, *read_authors(path, run, paths.images))
 
 
 def written(
-    paths: Namespace, run: Run, path: Path, digest: str, weights: dict[str, torch.Tensor], config: ModelConfig
+    paths: Namespace, run: Run | Import, path: Path, digest: str, weights: dict[str, torch.Tensor], config: ModelConfig
 ) -> Used:
     """Write a model that was read from ``path`` in the place of a trained one."""
     check_weights(path, weights, config)

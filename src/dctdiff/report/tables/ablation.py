@@ -6,6 +6,7 @@ import pandas as pd
 
 from dctdiff.params.seeds import family
 from dctdiff.report.tables.fields import NONE, NOT_RUN
+from dctdiff.report.tables.recipes import measured_how
 
 WORDS = {
     "pixel": "pixels",
@@ -48,9 +49,6 @@ def _row(plan: dict, name: str, found: list[dict]) -> dict[str, str]:
 
 def _note(plan: dict, tried: dict[str, dict]) -> str:
     run = next(iter(plan["runs"].values()))
-    metrics = sorted({f"{found['metric']}, NFE {found['nfe']}" for found in tried.values()})
-    machines = sorted({f"{found['precision']} on {found['processes']} x {found['device']}" for found in tried.values()})
-    return (
-        f"Distance: {'; '.join(metrics)}; lower is better. {run['train_steps']:,} steps of {run['batch_size']} images "
-        f"each, {'; '.join(machines)}."
-    )
+    metrics, machines = measured_how(tried)
+    of_each = f"{run['train_steps']:,} steps of {run['batch_size']} images each, {machines}"
+    return f"Distance: {metrics}; lower is better. {of_each}."

@@ -31,9 +31,15 @@ def recipes_table(tried: dict[str, dict]) -> tuple[pd.DataFrame, str]:
     """One row per recipe with both spaces, and what was measured how."""
     recipes = dict.fromkeys(name.rpartition("-")[0] for name in tried)
     table = pd.DataFrame([recipe_row(recipe, tried) for recipe in recipes])
-    metrics = sorted({f"{found['metric']}, NFE {found['nfe']}" for found in tried.values()})
-    machines = sorted({f"{found['precision']} on {found['processes']} x {found['device']}" for found in tried.values()})
-    return table, f"Distance: {'; '.join(metrics)}. Seconds of training, compilation included: {'; '.join(machines)}."
+    metrics, machines = measured_how(tried)
+    return table, f"Distance: {metrics}. Seconds of training, compilation included: {machines}."
+
+
+def measured_how(tried: dict[str, dict]) -> tuple[str, str]:
+    """Metrics with their NFE, and machines with their precision, of all that was tried."""
+    metrics = {f"{found['metric']}, NFE {found['nfe']}" for found in tried.values()}
+    machines = {f"{found['precision']} on {found['processes']} x {found['device']}" for found in tried.values()}
+    return "; ".join(sorted(metrics)), "; ".join(sorted(machines))
 
 
 def recipe_row(recipe: str, tried: dict[str, dict]) -> dict[str, str]:
