@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from dctdiff.spaces.blocks import dct_matrix
 from dctdiff.spaces.dct import DCTCodec
-from dctdiff.spaces.dct_full import dct_444, dct_rgb
+from dctdiff.spaces.dct_full import dct_444, dct_rgb, patch_rgb
 from dctdiff.spaces.zigzag import zigzag
 from spaces.test_codec import random_images, slow_dct, smooth_images
 
@@ -49,6 +50,17 @@ def test_rgb_with_all_coefficients_is_a_rotation_of_the_pixels_and_comes_back_ex
     pixels = (images.double() - 128).square().sum().item()
     assert codec.coefficients(images).double().square().sum().item() == pytest.approx(pixels, rel=1e-6)
     assert torch.equal(codec.decode(codec.encode(images)), images)
+
+
+def test_patches_are_the_pixels_that_the_dct_of_rgb_rotates():
+    images = random_images(2, 8)
+    codec = patch_rgb(8, 2, 4, 128.0)
+    first = codec.encode(images)[0, 0].unflatten(0, (3, 2, 2, 2, 2))  # plane, block and pixel: row, column
+    patch = first.permute(1, 3, 2, 4, 0).reshape(4, 4, 3) * 128 + 128
+    assert torch.equal(patch, images[0, :4, :4].float())
+    assert torch.equal(codec.decode(codec.encode(images)), images)
+    rotated = first.unflatten(0, (3,)).flatten(3) @ torch.from_numpy(np.kron(*2 * [dct_matrix(2)])).float().T
+    assert torch.allclose(rotated.flatten(), dct_rgb(8, 2, 4, 128.0).encode(images)[0, 0], atol=1e-6)
 
 
 def test_luma_is_that_of_the_paper_and_grey_has_no_chroma():

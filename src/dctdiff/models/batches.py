@@ -87,6 +87,7 @@ GIVEN = {
     "dct": as_loaded,
     "dct_444": as_loaded,
     "dct_rgb": as_loaded,
+    "patch_rgb": as_loaded,
     "pixel": as_loaded,
     "latent": as_latents,
 }

@@ -13,7 +13,7 @@ from dctdiff.networks.uvit import DCTUViT, PixelUViT, UViT
 from dctdiff.params.jobs import models_of, space_of
 from dctdiff.spaces.codec import Codec
 from dctdiff.spaces.dct import DCTCodec
-from dctdiff.spaces.dct_full import FullDCTCodec, dct_444, dct_rgb
+from dctdiff.spaces.dct_full import FullDCTCodec, dct_444, dct_rgb, patch_rgb
 from dctdiff.spaces.latent import LatentCodec
 from dctdiff.spaces.pixel import PixelCodec
 
@@ -32,7 +32,7 @@ class Autoencoder:
 class ModelConfig:
     """Everything that defines the map from noise to images, apart from the weights."""
 
-    space: str  # "dct", "dct_444", "dct_rgb", "pixel" or "latent"
+    space: str  # "dct", "dct_444", "dct_rgb", "patch_rgb", "pixel" or "latent"
     resolution: int
     embed_dim: int
     depth: int
@@ -89,6 +89,10 @@ def dct_rgb_codec(config: ModelConfig) -> FullDCTCodec:
     return dct_rgb(config.resolution, config.block_size, config.kept_coefficients, config.eta)
 
 
+def patch_rgb_codec(config: ModelConfig) -> FullDCTCodec:
+    return patch_rgb(config.resolution, config.block_size, config.kept_coefficients, config.eta)
+
+
 def pixel_codec(config: ModelConfig) -> PixelCodec:
     return PixelCodec(config.resolution)
 
@@ -130,11 +134,26 @@ CODECS = {
     "dct": dct_codec,
     "dct_444": dct_444_codec,
     "dct_rgb": dct_rgb_codec,
+    "patch_rgb": patch_rgb_codec,
     "pixel": pixel_codec,
     "latent": latent_codec,
 }
-UVITS = {"dct": dct_uvit, "dct_444": dct_uvit, "dct_rgb": dct_uvit, "pixel": pixel_uvit, "latent": pixel_uvit}
-DITS = {"dct": dct_dit, "dct_444": dct_dit, "dct_rgb": dct_dit, "pixel": pixel_dit, "latent": pixel_dit}
+UVITS = {
+    "dct": dct_uvit,
+    "dct_444": dct_uvit,
+    "dct_rgb": dct_uvit,
+    "patch_rgb": dct_uvit,
+    "pixel": pixel_uvit,
+    "latent": pixel_uvit,
+}
+DITS = {
+    "dct": dct_dit,
+    "dct_444": dct_dit,
+    "dct_rgb": dct_dit,
+    "patch_rgb": dct_dit,
+    "pixel": pixel_dit,
+    "latent": pixel_dit,
+}
 NETWORKS = {"uvit": UVITS, "dit": DITS}
 FRAMEWORKS = {"continuous": continuous, "discrete": discrete}
 

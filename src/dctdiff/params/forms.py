@@ -16,6 +16,7 @@ CHANNELS = {
     "dct": {"y": 4, "cb": 1, "cr": 1},
     "dct_444": {"y": 4, "cb": 4, "cr": 4},
     "dct_rgb": {"r": 4, "g": 4, "b": 4},
+    "patch_rgb": {"r": 4, "g": 4, "b": 4},
     "pixel": {"r": 1, "g": 1, "b": 1},
     "latent": {"z1": 1, "z2": 1, "z3": 1, "z4": 1},
 }
@@ -24,7 +25,7 @@ CHANNELS = {
 class MeasuredCodec(Form):
     """A codec as the stage statistics has measured it."""
 
-    space: Literal["dct", "dct_444", "dct_rgb", "pixel", "latent"]
+    space: Literal["dct", "dct_444", "dct_rgb", "patch_rgb", "pixel", "latent"]
     resolution: Count
     block_size: Count | None = None
     kept_coefficients: Count | None = None

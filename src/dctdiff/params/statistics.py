@@ -13,10 +13,10 @@ PATCHES = {"pixel": 1, "latent": 8}  # spaces without blocks -> pixels on a side
 
 class Codec(Slice):
     dataset: Name = Field(description="key of suite.datasets")
-    space: Literal["dct", "dct_444", "dct_rgb", "pixel", "latent"] = Field(
+    space: Literal["dct", "dct_444", "dct_rgb", "patch_rgb", "pixel", "latent"] = Field(
         "dct",
         description="what the network sees: DCT blocks of YCbCr with halved chroma, as in the paper, or with chroma in "
-        "full, or of RGB; or pixels; or latents, which an autoencoder makes of them",
+        "full, or of RGB; those blocks without a DCT; pixels; or latents, which an autoencoder makes of them",
     )
     block_size: int = Field(
         default_factory=lambda known: None if known.get("space") in PATCHES else SMALLEST_BLOCK,

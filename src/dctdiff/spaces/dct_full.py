@@ -2,12 +2,14 @@
 
 As JPEG has it, 4:4:4 instead of 4:2:0; the planes are Y, Cb and Cr, or red, green and blue. With all coefficients
 the latter is a rotation of the pixels of a patch, over eta: what a linear embedding of it can do, one of pixels can.
+Those pixels are a space too, so that a network can be given the one and the other in the same tokens.
 
 Letters: N images, B block side, T = (R / 2B)^2 tokens, K kept coefficients, R resolution.
 """
 
 import functools
 import math
+from collections.abc import Callable
 
 import torch
 
@@ -17,16 +19,26 @@ from dctdiff.spaces.dct import SAMPLE_BOUND
 from dctdiff.spaces.zigzag import zigzag
 
 Matrix = tuple[tuple[float, ...], ...]
+OfBlock = Callable[
+    [int], torch.Tensor
+]  # B -> an orthonormal (B, B) float64, which rows and columns of a block go through
 
 UNCHANGED: Matrix = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 WHOLE = 2.0**-9  # added before values are truncated, so that rounding of float32 makes no whole one less
 
 
 class FullDCTCodec:
-    """RGB images <-> tokens of twelve truncated DCT blocks, scaled by eta: four of each plane."""
+    """RGB images <-> tokens of twelve blocks, scaled by eta: four of each plane, of the DCT or ``of_block``."""
 
     def __init__(
-        self, resolution: int, block_size: int, kept_coefficients: int, eta: float, from_rgb: Matrix, to_rgb: Matrix
+        self,
+        resolution: int,
+        block_size: int,
+        kept_coefficients: int,
+        eta: float,
+        from_rgb: Matrix,
+        to_rgb: Matrix,
+        of_block: OfBlock = dct_matrix,
     ):
         self.resolution = resolution
         self.block_size = block_size
@@ -34,6 +46,7 @@ class FullDCTCodec:
         self.eta = eta
         self.from_rgb = from_rgb
         self.to_rgb = to_rgb
+        self.of_block = of_block
         self.shape = ((resolution // (2 * block_size)) ** 2, 12 * kept_coefficients)
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
@@ -49,7 +62,7 @@ class FullDCTCodec:
         side, across = 2 * self.block_size, math.isqrt(tokens.shape[1])
         values = tokens.float().clamp(-SAMPLE_BOUND, SAMPLE_BOUND) * self.eta
         # The transform is orthonormal, so its transpose is the way back.
-        weight = patch_matrix(self.block_size, self.kept_coefficients, UNCHANGED, tokens.device)
+        weight = patch_matrix(self.block_size, self.kept_coefficients, UNCHANGED, self.of_block, tokens.device)
         patches = (values @ weight.T).unflatten(2, (side, side, 3)).unflatten(1, (across, across))
         planes = patches.transpose(2, 3).flatten(3, 4).flatten(1, 2)  # (N, R, R, 3)
         pixels = torch.stack([_mixed(planes, row) for row in self.to_rgb], dim=-1) + 128.0
@@ -59,7 +72,7 @@ class FullDCTCodec:
         side = 2 * self.block_size
         across = images.shape[1] // side
         patches = (images.float() - 128.0).unflatten(2, (across, side)).unflatten(1, (across, side)).transpose(2, 3)
-        weight = patch_matrix(self.block_size, kept, self.from_rgb, images.device)
+        weight = patch_matrix(self.block_size, kept, self.from_rgb, self.of_block, images.device)
         return patches.flatten(3).flatten(1, 2) @ weight
 
 
@@ -73,18 +86,27 @@ def dct_rgb(resolution: int, block_size: int, kept_coefficients: int, eta: float
     return FullDCTCodec(resolution, block_size, kept_coefficients, eta, UNCHANGED, UNCHANGED)
 
 
+def patch_rgb(resolution: int, block_size: int, kept_coefficients: int, eta: float) -> FullDCTCodec:
+    """Of red, green and blue without a DCT: the pixels of a patch, in the order of the coefficients of ``dct_rgb``."""
+    return FullDCTCodec(resolution, block_size, kept_coefficients, eta, UNCHANGED, UNCHANGED, pixels_of_block)
+
+
+def pixels_of_block(block_size: int) -> torch.Tensor:
+    return torch.eye(block_size, dtype=torch.float64)
+
+
 @functools.lru_cache(maxsize=16)
-def patch_matrix(block_size: int, kept: int, from_rgb: Matrix, device: torch.device) -> torch.Tensor:
+def patch_matrix(block_size: int, kept: int, from_rgb: Matrix, of_block: OfBlock, device: torch.device) -> torch.Tensor:
     """The blocks of a patch of pixels minus 128: ``(2B * 2B * 3, 12K)`` float32.
 
     Rows: row, column, channel. Columns: plane, block (top-left, top-right, bottom-left, bottom-right), coefficient
     in zigzag order.
     """
-    dct = dct_matrix(block_size)
-    two_blocks = torch.block_diag(dct, dct).unflatten(0, (2, -1))  # (2, B, 2B): block, frequency, position
+    one_block = of_block(block_size)
+    two_blocks = torch.block_diag(one_block, one_block).unflatten(0, (2, -1))  # (2, B, 2B): block, frequency, position
     basis = torch.einsum("iup,jvq->ijuvpq", two_blocks, two_blocks).flatten(2, 3).flatten(0, 1)
     basis = basis[:, zigzag(block_size)[:kept]]  # (4, K, 2B, 2B)
-    colour = torch.tensor(from_rgb, dtype=dct.dtype)  # plane x channel
+    colour = torch.tensor(from_rgb, dtype=one_block.dtype)  # plane x channel
     return torch.einsum("bkpq,dc->pqcdbk", basis, colour).flatten(3).flatten(0, 2).float().to(device)
 
 

@@ -69,7 +69,7 @@ def scale(counts: dict[str, statistics.CoefficientCounts], codec: Codec) -> floa
     """eta: of Y, or of those of red, green and blue, or of all latents, the largest."""
     if codec.space == "pixel":
         return PIXEL_ETA
-    channels = CHANNELS[codec.space] if codec.space in ("dct_rgb", "latent") else ("y",)
+    channels = CHANNELS[codec.space] if codec.space in ("dct_rgb", "patch_rgb", "latent") else ("y",)
     return max(statistics.eta(*counts[name].distribution(0), codec.tau) for name in channels)
 
 

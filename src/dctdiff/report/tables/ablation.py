@@ -10,6 +10,7 @@ from dctdiff.report.tables.recipes import measured_how
 
 WORDS = {
     "pixel": "pixels",
+    "patch_rgb": "RGB patches",
     "dct_rgb": "RGB blocks",
     "dct_444": "YCbCr blocks",
     "dct": "YCbCr blocks, colour halved",
@@ -33,12 +34,12 @@ def ablation_table(plan: dict, tried: dict[str, dict]) -> tuple[pd.DataFrame, st
 def _row(plan: dict, name: str, found: list[dict]) -> dict[str, str]:
     run = plan["runs"][name]
     codec = plan["codecs"][run["codec"]]
-    in_blocks = codec["space"] != "pixel"
+    in_blocks, of_dct = codec["space"] != "pixel", codec["space"] not in ("pixel", "patch_rgb")
     distances = [one["distance"] for one in found]
     return {
         "variant": name,
         "what the network sees": WORDS[codec["space"]],
-        "kept": f"{codec['kept_coefficients']} of {codec['block_size'] ** 2}" if in_blocks else NONE,
+        "kept": f"{codec['kept_coefficients']} of {codec['block_size'] ** 2}" if of_dct else NONE,
         "tau": f"{codec['tau']:g}" if in_blocks else NONE,
         "SNR scale": f"{run['snr_scale']:g}",
         "loss weights": run["loss_weights"] if in_blocks else NONE,
