@@ -40,14 +40,15 @@ from dctdiff.data.cropping import box_crop
 from dctdiff.data.photographs import read_photographs
 from dctdiff.params.machine import Machine
 from dctdiff.params.published import PublishedNumbers, load_published
-from dctdiff.params.suite import Suite
+from dctdiff.params.suite import Suite, planned, validated
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import existing, read_json, replacing, write_json, write_text
 from dctdiff.pipeline.slice import without_none
 from dctdiff.report.charts.seconds import against_seconds
 from dctdiff.report.charts.style import png
+from dctdiff.report.charts.variants import side_by_side
 from dctdiff.report.method import method
-from dctdiff.report.tables.ablation import ablation_table
+from dctdiff.report.tables.ablation import ablation_table, variant_in_words
 from dctdiff.report.tables.analysis import best_m
 from dctdiff.report.tables.fields import NOT_RUN, metric_with_n
 from dctdiff.report.tables.recipes import recipes_table, tried_recipes
@@ -390,6 +391,21 @@ def block(table: pd.DataFrame, note: str) -> str:
     return f"{table.to_markdown(index=False, disable_numparse=True)}\n\n{note}"
 
 
+def ablation_picture(docs: Path) -> None:
+    """The distance of each variant that has run, with its seeds."""
+    plan, tried = suite_plan(ABLATION), read_json(docs / "ablation.json")
+    points = [{"row": variant_in_words(plan, name), "value": found["distance"]} for name, found in tried.items()]
+    [metric] = {f"{found['metric']}, NFE {found['nfe']}" for found in tried.values()}
+    with replacing(docs / "ablation.png") as temporary:
+        temporary.write_bytes(png(side_by_side(points, metric, "What of DCTdiff helps"), dpi=110))
+
+
+def suite_plan(name: str) -> dict:
+    """The plan of a suite of params.yaml, whichever it chooses."""
+    suites = yaml.safe_load(existing(ROOT / "params.yaml").read_text(encoding="utf-8"))["suites"]
+    return planned(validated({"suites": {}, "suite": suites[name]}).suite)
+
+
 def seconds_picture(docs: Path) -> None:
     """All that was tried, and the official code, as quality against seconds of training."""
     points = read_json(docs / "official-training.json")["points"]
@@ -497,6 +513,7 @@ def main() -> None:
         copy_results(chosen_suite())
         method_picture()
         seconds_picture(ROOT / "docs")
+        ablation_picture(ROOT / "docs")
     generated = {
         "docs/params.md": {"keys": keys_table(), "published": published_table(), "machine": machine_table()},
         "docs/rooms.md": {"rooms": rooms_table(), "crossings": crossings()},

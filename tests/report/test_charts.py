@@ -3,7 +3,7 @@
 import pytest
 
 from dctdiff.params.sample import Cell
-from dctdiff.report.charts import distances, losses
+from dctdiff.report.charts import distances, losses, variants
 from dctdiff.report.charts.published import beside_published
 from dctdiff.report.charts.seconds import KINDS, against_seconds
 from dctdiff.report.charts.style import COLOURS, looks, png
@@ -34,7 +34,10 @@ def cell(run: str, sampler: str, nfe: int, n_images: int = 500, checkpoint: str 
     }  # fmt: skip
 
 
-def against_nfe(cells: dict[str, tuple[dict, float]], floor: float | None = None, runs: dict | None = None) -> dict:
+def planned(
+    cells: dict[str, tuple[dict, float]], floor: float | None = None, runs: dict | None = None
+) -> tuple[dict, dict]:
+    """Plan and evaluations."""
     plan = {
         "cells": {name: cell for name, (cell, _) in cells.items()},
         "runs": runs or {cell["run"]: {} for cell, _ in cells.values()},
@@ -46,7 +49,11 @@ def against_nfe(cells: dict[str, tuple[dict, float]], floor: float | None = None
         "heldout": {"d": evaluation(floor)} if floor else {},
         "round_trip": {"d-dct": evaluation(floor + 1), "other": evaluation(1.0)} if floor else {},
     }
-    return distances.against_nfe(plan, evaluations, "d")
+    return plan, evaluations
+
+
+def against_nfe(cells: dict[str, tuple[dict, float]], floor: float | None = None, runs: dict | None = None) -> dict:
+    return distances.against_nfe(*planned(cells, floor, runs), "d")
 
 
 def test_every_sampler_has_a_look():
@@ -107,6 +114,22 @@ def test_what_differs_in_the_seed_alone_is_one_point_with_a_bar():
     assert len({row["aside"] for row in rows(chart, POINTS)}) == 4  # so that no bar hides another
     alone = against_nfe({"0": cells["0"]}, runs=runs)
     assert len(alone["layer"]) == 2 and rows(alone, POINTS)[0]["aside"] == 0 and legend(alone) == ["a, DDIM"]
+
+
+def test_models_that_are_sampled_alike_are_lines_with_a_point_for_each_seed():
+    runs = {"a": {"lr": 0.1, "seed": 1}, "b": {"lr": 0.2, "seed": 1}, "b-2": {"lr": 0.2, "seed": 2}, "c": {"lr": 0.3}}
+    cells = {name: (cell(name, "ddim", 50), value) for name, value in zip(runs, (30.0, 20.0, 24.0, 10.0), strict=True)}
+    chart = variants.of_one_nfe(*planned(cells, floor=2.0, runs=runs), "d")
+    points = [(point["row"], point["value"], point["made"]) for point in rows(chart, POINTS)]
+    assert points == [(row, cells[name][1], f"#made-evaluate-{name}") for row, name in zip("abbc", cells, strict=True)]
+    assert chart["layer"][POINTS]["encoding"]["y"]["sort"] == ["a", "b", "c"]
+    assert [floor["value"] for floor in rows(chart, -1)] == [2.0, 3.0] and png(chart, 60).startswith(b"\x89PNG")
+    assert "NFE 50" in chart["layer"][POINTS]["encoding"]["x"]["title"]
+    assert variants.of_one_nfe(*planned(cells, runs=runs), "another") is None
+    few = {name: cells[name] for name in ("a", "b", "b-2")}
+    assert variants.of_one_nfe(*planned(few, runs=runs), "d") is None
+    for other in (cell("c", "ddim", 20), cell("c", "ddpm", 50), cell("c", "ddim", 50, n_images=9)):
+        assert variants.of_one_nfe(*planned(cells | {"c": (other, 9.0)}, runs=runs), "d") is None
 
 
 def test_a_cell_that_was_not_run_is_not_drawn():

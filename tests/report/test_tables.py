@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from dctdiff.pipeline.errors import UserError
-from dctdiff.report.tables.ablation import ablation_table
+from dctdiff.report.tables.ablation import ablation_table, variant_in_words
 from dctdiff.report.tables.analysis import truncation_table
 from dctdiff.report.tables.checkpoints import checkpoints_table
 from dctdiff.report.tables.distances import distances_table
@@ -342,4 +342,9 @@ def test_variants_are_rows_with_the_mean_of_their_seeds():
     assert table["distance"].tolist() == ["10.00", "25.00", "not run"]
     assert table["seeds"].tolist() == ["1", "20.00, 30.00", "0"]
     assert table["kept"].tolist() == ["n/a", "3 of 4", "3 of 4"]
+    assert [variant_in_words({"runs": runs, "codecs": codecs}, name) for name in runs] == [
+        "pixels, SNR scale 4",
+        *2 * ["YCbCr blocks, colour halved, 3 of 4 kept, SNR scale 4, entropy weights"],
+        "YCbCr blocks, colour halved, 3 of 4 kept, SNR scale 1, entropy weights",
+    ]
     assert "FD-10k, NFE 50" in note and "2,500 steps of 8 images" in note and "bf16 on 1 x NVIDIA Z9" in note

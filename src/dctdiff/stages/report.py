@@ -26,6 +26,7 @@ from dctdiff.report.charts.distances import against_nfe, against_training, metri
 from dctdiff.report.charts.losses import loss_curves
 from dctdiff.report.charts.published import beside_published
 from dctdiff.report.charts.style import png
+from dctdiff.report.charts.variants import of_one_nfe
 from dctdiff.report.figures import coefficient_distributions, snr_per_frequency, spectra, truncation_curve
 from dctdiff.report.layout import laid_out
 from dctdiff.report.libraries import datatables, vega
@@ -125,7 +126,10 @@ def charts_of(plan: dict, evaluations: dict, logs: dict, tables: dict[str, dict]
     }
     published = {f"published-{name}": beside_published(name, rows) for name, rows in rows_of.items()}
     return {
-        **{f"distance-{dataset}": against_nfe(plan, evaluations, dataset) for dataset in measured_against(plan)},
+        **{
+            f"distance-{dataset}": of_one_nfe(plan, evaluations, dataset) or against_nfe(plan, evaluations, dataset)
+            for dataset in measured_against(plan)
+        },
         **{name: chart for name, chart in published.items() if chart},
         "loss": loss_curves(logs, smoothing),
         **(against_training(plan, evaluations, several, logs) if several else {}),

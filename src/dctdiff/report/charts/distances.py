@@ -76,7 +76,7 @@ def against_nfe(plan: dict, evaluations: dict[str, dict[str, dict]], dataset: st
     if several:
         ends = {"y": alt.Y("low:Q", title=metric, scale=scale(values)), "y2": "high:Q"}
         layers.append(chart_of(several).mark_rule(strokeWidth=2, xOffset=ASIDE).encode(x=x, **ends, **colours(dressed)))
-    return finished(alt.layer(*layers, *rules(floors, y, dressed)), f"{dataset}: lower is better")
+    return finished(alt.layer(*layers, *rules(floors, {"y": y}, dressed)), f"{dataset}: lower is better")
 
 
 def nfe_points(plan: dict, evaluations: dict[str, dict[str, dict]], dataset: str) -> list[dict]:
@@ -126,12 +126,12 @@ def floor_looks(floors: list[dict]) -> dict[str, Look]:
     return {name: Look(QUIET, FLOOR_DASHES[index % len(FLOOR_DASHES)]) for index, name in enumerate(names)}
 
 
-def rules(floors: list[dict], y: alt.Y, dressed: dict[str, Look]) -> list[alt.Chart]:
-    """A line across for each floor; none, no layer."""
+def rules(floors: list[dict], axis: dict[str, alt.X | alt.Y], dressed: dict[str, Look]) -> list[alt.Chart]:
+    """A line across the ``axis`` of values ("x" or "y") for each floor; none, no layer."""
     if not floors:
         return []
     tooltip = [SERIES, alt.Tooltip("value:Q", format=".2f"), alt.Tooltip("n:Q")]
-    return [chart_of(floors).mark_rule(strokeWidth=1.5).encode(y=y, **of_lines(dressed), tooltip=tooltip)]
+    return [chart_of(floors).mark_rule(strokeWidth=1.5).encode(**axis, **of_lines(dressed), tooltip=tooltip)]
 
 
 def against_training(
@@ -171,7 +171,7 @@ def training_chart(points: list[dict], floors: list[dict], x: alt.X, metric: str
         chart_of(points).mark_line().encode(x=x, y=y, **of_lines(dressed)),
         points_of(points, dressed).encode(x=x, y=y, tooltip=tooltip, href="made:N"),
     ]
-    return finished(alt.layer(*marks, *rules(floors, y, dressed)), "Checkpoints: lower is better")
+    return finished(alt.layer(*marks, *rules(floors, {"y": y}, dressed)), "Checkpoints: lower is better")
 
 
 def seconds_at(step: int, log: list[dict]) -> float:

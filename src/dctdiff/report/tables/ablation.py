@@ -15,6 +15,8 @@ WORDS = {
     "dct_444": "YCbCr blocks",
     "dct": "YCbCr blocks, colour halved",
 }
+OF_DCT = ("dct_rgb", "dct_444", "dct")
+USUAL_TAU = 98.25  # of the paper
 
 
 def ablation_table(plan: dict, tried: dict[str, dict]) -> tuple[pd.DataFrame, str]:
@@ -31,10 +33,24 @@ def ablation_table(plan: dict, tried: dict[str, dict]) -> tuple[pd.DataFrame, st
     return pd.DataFrame(rows), _note(plan, tried)
 
 
+def variant_in_words(plan: dict, name: str) -> str:
+    """What the network of a run sees, and how; runs that differ in nothing but the seed have the same words."""
+    run = plan["runs"][family(plan["runs"], name)]
+    codec = plan["codecs"][run["codec"]]
+    words = [WORDS[codec["space"]]]
+    if codec["space"] in OF_DCT:
+        all_of_block = codec["block_size"] ** 2
+        words += [f"{codec['kept_coefficients']} of {all_of_block} kept"] * (codec["kept_coefficients"] < all_of_block)
+        words += [f"tau {codec['tau']:g}"] * (codec["tau"] != USUAL_TAU)
+    words += [f"SNR scale {run['snr_scale']:g}"]
+    words += ["entropy weights"] * (codec["space"] != "pixel" and run["loss_weights"] == "entropy")
+    return ", ".join(words)
+
+
 def _row(plan: dict, name: str, found: list[dict]) -> dict[str, str]:
     run = plan["runs"][name]
     codec = plan["codecs"][run["codec"]]
-    in_blocks, of_dct = codec["space"] != "pixel", codec["space"] not in ("pixel", "patch_rgb")
+    in_blocks, of_dct = codec["space"] != "pixel", codec["space"] in OF_DCT
     distances = [one["distance"] for one in found]
     return {
         "variant": name,
