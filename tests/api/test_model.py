@@ -11,6 +11,7 @@ from dctdiff.models.config import ModelConfig
 from dctdiff.models.sampling import image_labels
 from dctdiff.models.weights import save_model
 from dctdiff.pipeline.errors import UserError
+from engines import ROOT
 
 CONFIG = ModelConfig(
     space="dct", resolution=8, block_size=2, kept_coefficients=4, eta=240.0,
@@ -49,6 +50,15 @@ def test_images_differ_by_seed_and_sampler_and_come_again(tmp_path):
     assert np.array_equal(first, dctdiff.sample(model, 2, nfe=3))
     for change in ({"seed": 1}, {"sampler": "ddpm"}, {"nfe": 4}):
         assert not np.array_equal(first, dctdiff.sample(model, 2, **{"nfe": 3, **change}))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("nfe", [5, 50])
+def test_the_shipped_model_gives_the_same_images_on_a_gpu(nfe):
+    path = ROOT / "data/shipped/cifar10-dctdiff.safetensors"
+    images = {name: dctdiff.sample(dctdiff.load_model(path, name), 10, nfe=nfe, seed=1) for name in ("cpu", "cuda")}
+    difference = np.abs(images["cpu"].astype(int) - images["cuda"])
+    assert (difference <= 1).mean() > 0.999 and difference.max() <= 8
 
 
 def test_the_codec_of_a_model_takes_its_images(tmp_path):
