@@ -24,8 +24,19 @@ PLUMBING = {  # file, old, new: none of them can change a number
         "    dropout: float = Field(0.0)\n    seed: Seed = ",
     ),
     "another sampler": ("diffusion/samplers.py", "ratio = next_signal", "ratio = 1 * next_signal"),
-    "a new sampler": ("diffusion/samplers.py", '"ddpm": ddpm}', '"ddpm": ddpm, "heun": ddpm}'),
-    "a new network": ("models/config.py", '"dit": DITS}', '"dit": DITS, "new": UVITS}'),
+    "a new sampler": ("registry/samplers.py", "SAMPLERS = {", 'SAMPLERS = {\n    "heun": Sampler(label="Heun"),'),
+    "a new network": ("registry/networks.py", "NETWORKS = {", 'NETWORKS = {\n    "mixer": Network(words="Mixer"),'),
+    "a new space": (
+        "registry/spaces.py",
+        "SPACES = {",
+        'SPACES = {\n    "new": Space(words="new", codec=At(""), channels={}, scaled_by=()),',
+    ),
+    "a new extractor": (
+        "registry/extractors.py",
+        "EXTRACTORS = {",
+        'EXTRACTORS = {\n    "new": Extractor(features=At(""), resolution=32),',
+    ),
+    "a new source": ("registry/sources.py", "SOURCES = {", 'SOURCES = {\n    "new": Source(words="new"),'),
 }
 NUMERICAL = {  # and the name under which the run asks
     "the loss": ("diffusion/loss.py", "predicted.float() - target", "target - predicted.float()",
@@ -217,8 +228,9 @@ def test_records_say_the_code_that_the_engines_were_given(finished):
     }.items():  # fmt: skip
         found = json.loads((finished / f"results/records/{record}.json").read_text())
         assert found["module"] == f"dctdiff.stages.{module}"
-        chosen = {"EXTRACTORS": "efficientnet-lite0"} if module == "evaluate" else {}
-        assert found["code"] == found["code_that_ran"] == code_behind(f"dctdiff.stages.{module}.main", chosen)
+        chosen = {"evaluate": {"EXTRACTORS": "efficientnet-lite0"}, "download": {"SOURCES": "scikit-image"}}
+        expected = code_behind(f"dctdiff.stages.{module}.main", chosen.get(module, {}))
+        assert found["code"] == found["code_that_ran"] == expected
 
 
 def test_the_code_of_another_clone_does_not_run(finished, tmp_path):

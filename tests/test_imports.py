@@ -50,7 +50,7 @@ def test_what_is_imported_has_no_jobs_of_images():
         ("imports", "other", {"release": {"file": "a.pth", "resolution": 32, "block_size": 2, "kept_coefficients": 4,
                                           "eta": 240.0}}, "imports.other: release is not a .safetensors file"),
         ("imports", "other", {"num_heads": 7}, "embed_dim 240 is not divisible by num_heads 7"),
-        ("imports", "other", {"framework": "discrete"}, "a chain is for network dit and prediction noise"),
+        ("imports", "other", {"framework": "discrete"}, "it is for network dit and prediction noise"),
         ("references", "other", {"file": None}, "references.other.file"),
         ("references", "other", {"n_images": 100}, "references.other.n_images"),
     ],

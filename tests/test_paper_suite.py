@@ -23,7 +23,8 @@ import torch.nn.functional as F
 import yaml
 
 from dctdiff.commands import tables
-from dctdiff.metrics.features import EXTRACTORS, Extractor
+from dctdiff.metrics import features
+from dctdiff.metrics.features import Extractor
 from dctdiff.models.release import write_state_dict
 from dctdiff.models.weights import load_model
 from dctdiff.params.published import FILE, load_published
@@ -132,7 +133,7 @@ def pooled_pixels(resolution: int, device: torch.device) -> Extractor:
 def finished(tmp_path_factory):
     """The whole small suite, once."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(EXTRACTORS, "efficientnet-lite0", pooled_pixels)
+        patch.setattr(features, "efficientnet_lite0", pooled_pixels)
         yield run_small_suite(tmp_path_factory)
 
 
@@ -222,7 +223,7 @@ def test_every_release_can_be_imported_in_place_of_training(finished):
 
 def test_released_weights_become_tables_without_images(tmp_path, monkeypatch):
     """The suite paper-released, its six files and its statistics made small; nothing is downloaded, nothing trained."""
-    monkeypatch.setitem(EXTRACTORS, "efficientnet-lite0", pooled_pixels)
+    monkeypatch.setattr(features, "efficientnet_lite0", pooled_pixels)
     folder = copy_project(tmp_path)
     suite = small(SUITES["paper-released"], tmp_path / "synthetic")
     weights = folder / "data/sources/weights"

@@ -9,16 +9,23 @@ import gdown
 import pytest
 
 from dctdiff.data import fetching
-from dctdiff.data.fetching import Remote, obtain
+from dctdiff.data.fetching import Remote, obtain, of_url
 from dctdiff.data.sources import check
+from dctdiff.params.download import Download
 from dctdiff.pipeline.errors import UserError
+from dctdiff.stages.download import remote_of
 from engines import run
 from server import serving
 from synthetic import encoded, write_source, write_zip
 
 PAGE = b"<!DOCTYPE html><html><title>Quota exceeded</title></html>"
-DRIVE = Remote("gdrive", "0B7EVK8", "a.zip")
-KAGGLE = Remote("kaggle", "someone/some-set")
+DRIVE, KAGGLE = (
+    remote_of(Download.model_validate({"n_train": 1, **given}), given["train"])
+    for given in (
+        {"source": "gdrive", "train": "0B7EVK8", "filename": "a.zip"},
+        {"source": "kaggle", "train": "someone/some-set"},
+    )
+)
 
 
 @pytest.fixture
@@ -61,7 +68,7 @@ def fails(remote: Remote, message: str, content: bytes | None = None) -> None:
 
 
 def test_an_archive_is_fetched_once(folder, server, archive):
-    remote = Remote("http", server.url)
+    remote = of_url(server.url)
     for _ in range(2):
         assert obtain(remote, checked(archive)) == remote.target
     assert remote.target.read_bytes() == archive
@@ -70,21 +77,21 @@ def test_an_archive_is_fetched_once(folder, server, archive):
 
 def test_a_cut_transfer_is_resumed(folder, server, archive):
     server.cuts = [50_000, 0, 30_000]
-    assert obtain(Remote("http", server.url), checked(archive)).read_bytes() == archive
+    assert obtain(of_url(server.url), checked(archive)).read_bytes() == archive
     assert server.ranges == [None, "bytes=50000-", "bytes=50000-", "bytes=80000-"]
 
 
 def test_a_cut_transfer_is_resumed_where_another_address_sends_it(folder, server, archive):
     """As Hugging Face does; what is asked for must not be lost on the way."""
     server.moves, server.cuts = True, [50_000]
-    assert obtain(Remote("http", server.url), checked(archive)).read_bytes() == archive
+    assert obtain(of_url(server.url), checked(archive)).read_bytes() == archive
     assert server.ranges == [None, None, "bytes=50000-", "bytes=50000-"]
 
 
 def test_what_has_come_is_kept_for_the_next_run(folder, server, archive, monkeypatch):
     monkeypatch.setattr(fetching, "TRIES", 1)
     server.cuts = [50_000]
-    remote = Remote("http", server.url)
+    remote = of_url(server.url)
     fails(remote, rf"cut after 50000 of {len(archive)} bytes\); run again \(what has come is kept\), or download")
     assert os.listdir(folder) == ["a set.zip.part"]
     assert obtain(remote, checked(archive)).read_bytes() == archive
@@ -94,7 +101,7 @@ def test_what_has_come_is_kept_for_the_next_run(folder, server, archive, monkeyp
 def test_a_server_without_ranges_starts_again(folder, server, archive):
     server.has_ranges = False
     server.cuts = [50_000, 60_000]
-    assert obtain(Remote("http", server.url), checked(archive)).read_bytes() == archive
+    assert obtain(of_url(server.url), checked(archive)).read_bytes() == archive
     assert server.ranges == [None, "bytes=50000-", "bytes=60000-"]
 
 
@@ -102,28 +109,28 @@ def test_a_server_without_ranges_starts_again(folder, server, archive):
 def test_a_part_that_is_whole_or_too_long(folder, server, archive, extra):
     folder.mkdir(parents=True)
     (folder / "a set.zip.part").write_bytes(archive + extra)
-    assert obtain(Remote("http", server.url), checked(archive)).read_bytes() == archive
+    assert obtain(of_url(server.url), checked(archive)).read_bytes() == archive
     assert len(server.ranges) == (2 if extra else 1)
 
 
 def test_a_busy_server_is_asked_again(folder, server, archive):
     server.states = [503, 429]
-    assert obtain(Remote("http", server.url), checked(archive)).read_bytes() == archive
+    assert obtain(of_url(server.url), checked(archive)).read_bytes() == archive
     server.states = [503] * 10
-    fails(Remote("http", server.url.replace("set", "")), r"\(HTTP 503 Service Unavailable\); run again, or download")
+    fails(of_url(server.url.replace("set", "")), r"\(HTTP 503 Service Unavailable\); run again, or download")
     assert len(server.ranges) == 3 + fetching.TRIES
 
 
 def test_a_missing_file_is_named_at_once(folder, server):
     server.states = [404]
-    fails(Remote("http", server.url), r"cannot be fetched \(HTTP 404 Not Found\)")
+    fails(of_url(server.url), r"cannot be fetched \(HTTP 404 Not Found\)")
     assert len(server.ranges) == 1 and os.listdir(folder) == []
 
 
 def test_no_server_is_named_at_once(folder):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # without listening
-        fails(Remote("http", f"http://127.0.0.1:{unused.getsockname()[1]}/a.zip"), "Connection refused")
+        fails(of_url(f"http://127.0.0.1:{unused.getsockname()[1]}/a.zip"), "Connection refused")
 
 
 @pytest.mark.parametrize(
@@ -137,7 +144,7 @@ def test_no_server_is_named_at_once(folder):
 )
 def test_a_wrong_answer_is_removed(folder, server, answer, message, archive):
     server.content = answer or archive
-    fails(Remote("http", server.url), message, content=b"another")
+    fails(of_url(server.url), message, content=b"another")
     assert os.listdir(folder) == []
 
 

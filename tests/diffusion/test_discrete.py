@@ -6,9 +6,8 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from dctdiff.diffusion import continuous
-from dctdiff.diffusion.discrete import N_STEPS, SAMPLERS, Discrete, HybridLoss, alpha_bars, visited
-from dctdiff.params.sample import OFFERED
+from dctdiff.diffusion.discrete import Discrete, HybridLoss, alpha_bars, ddim, ddpm, visited
+from dctdiff.registry.samplers import SAMPLERS, offered
 
 SHAPE = (2, 3)  # of one encoded image
 CHAIN = alpha_bars(1.0)
@@ -139,7 +138,7 @@ def test_each_step_of_ddpm_is_drawn_from_the_learned_distribution(nfe):
         states.append((x, t))
         return torch.stack([0.9 * x + 0.1 * normal(4, *SHAPE, seed=6), torch.tanh(x)], dim=1)
 
-    end = SAMPLERS["ddpm"](network, normal(4, *SHAPE), CHAIN, nfe, lambda: next(draws))
+    end = ddpm(network, normal(4, *SHAPE), CHAIN, nfe, lambda: next(draws))
     assert [t for _, t in states] == numbers
     draws = iter(normal(nfe, 4, *SHAPE, seed=5).double())
     for (x, _), after, number, cleaner in zip(
@@ -169,14 +168,15 @@ class GaussianData:
         return torch.stack([eps, torch.full_like(x, -1)], dim=1)
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", offered("discrete"))
 @pytest.mark.parametrize("nfe", [2, 10])
 def test_data_without_spread_have_exact_marginals_in_any_number_of_steps(sampler, nfe):
     """All maps are linear, so a state holds the coefficients of independent draws, which are unit vectors."""
     basis = iter(torch.eye(nfe + 1, dtype=torch.float64)[:, None])
     network = GaussianData(0.0, CHAIN)
     first = next(basis) * (1 - CHAIN[-1]).sqrt()
-    end = SAMPLERS[sampler](network, first, CHAIN, nfe, lambda: next(basis))
+    solver = SAMPLERS[sampler].discrete.imported()
+    end = solver(network, first, CHAIN, nfe, lambda: next(basis))
     found = torch.cat(network.states).square().sum(1)
     assert torch.allclose(found, 1 - CHAIN[visited(nfe)[::-1]])
     assert end.abs().max() < 1e-10
@@ -187,33 +187,28 @@ def test_ddim_comes_to_the_data_with_more_steps():
     # The solution of the ODE between the ends keeps the share of the standard deviation; the last step is exact.
     start = (CHAIN[-1] * 0.25 + 1 - CHAIN[-1]).sqrt()
     errors = [
-        (SAMPLERS["ddim"](GaussianData(0.5, CHAIN), x, CHAIN, nfe, None) - 0.5 * x / start).abs().max().item()
+        (ddim(GaussianData(0.5, CHAIN), x, CHAIN, nfe, None) - 0.5 * x / start).abs().max().item()
         for nfe in (10, 100, 1000)
     ]
     assert errors[0] > 2 * errors[1] > 4 * errors[2] and errors[2] < 0.02
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", offered("discrete"))
 @pytest.mark.parametrize("nfe", [1, 3, 20])
 def test_the_network_is_called_nfe_times_in_float32(sampler, nfe):
     network, draws = GaussianData(0.5, CHAIN.float()), []
-    end = SAMPLERS[sampler](network, torch.ones(1, 4), CHAIN, nfe, lambda: draws.append(1) or torch.zeros(1, 4))
+    solver = SAMPLERS[sampler].discrete.imported()
+    end = solver(network, torch.ones(1, 4), CHAIN, nfe, lambda: draws.append(1) or torch.zeros(1, 4))
     assert len(network.states) == nfe and torch.isfinite(end).all()
-    assert len(draws) == (nfe - 1 if sampler == "ddpm" else 0)
+    assert len(draws) == (nfe - 1 if SAMPLERS[sampler].draws else 0)
     assert {state.dtype for state in [*network.states, end]} == {torch.float32}
-
-
-def test_params_offer_the_samplers_that_there_are():
-    for framework, registry in (("continuous", continuous.SAMPLERS), ("discrete", SAMPLERS)):
-        assert set(OFFERED[framework][0]) == set(registry)
-    assert OFFERED["discrete"][1] == N_STEPS
 
 
 def test_a_scale_of_the_snr_reaches_loss_and_samples():
     one, four = Discrete(1.0), Discrete(4.0)
     x = torch.ones(1, 4)
     network = GaussianData(0.5, CHAIN.float())
-    assert not torch.equal(*(each.sampled("ddim", network, x, 5, None) for each in (one, four)))
+    assert not torch.equal(*(each.sampled(ddim, network, x, 5, None) for each in (one, four)))
     given = lambda x, t, y: torch.stack([x, x], 1)  # noqa: E731
     losses = [each.loss(torch.ones(()))(given, x, x, torch.tensor([0.5])) for each in (one, four)]
     assert losses[0] != losses[1]

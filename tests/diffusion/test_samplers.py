@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from dctdiff.diffusion.samplers import (
-    SAMPLERS,
     _transfer,
     ddim,
     ddpm,
@@ -15,6 +14,7 @@ from dctdiff.diffusion.samplers import (
     euler_sde,
 )
 from dctdiff.diffusion.schedule import Schedule
+from dctdiff.registry.samplers import SAMPLERS, offered
 
 DATA_STD = 0.5
 SCHEDULE = Schedule(4.0)
@@ -61,20 +61,22 @@ def variances(sampler, nfe, data_std=DATA_STD, first_variance=1.0):
     return torch.stack(network.times), torch.stack([*network.states, end]).square().sum(dim=1)
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", offered("continuous"))
 @pytest.mark.parametrize("nfe", [1, 2, 3, 10, 20, 50])
 def test_the_network_is_called_nfe_times(name, nfe):
     network, draws = GaussianData(), []
-    SAMPLERS[name](network, torch.ones(1), SCHEDULE, nfe, lambda: draws.append(1) or torch.zeros(1))
+    solver = SAMPLERS[name].continuous.imported()
+    solver(network, torch.ones(1), SCHEDULE, nfe, lambda: draws.append(1) or torch.zeros(1))
     assert len(network.times) == nfe
-    assert len(draws) == (nfe - 1 if name in ("euler_sde", "ddpm") else 0)  # none in the last step
+    assert len(draws) == (nfe - 1 if SAMPLERS[name].draws else 0)  # none in the last step
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", offered("continuous"))
 def test_arithmetic_is_float32(name):
     """Protocol point 36: times in float64 do not widen what they multiply."""
     network = GaussianData()
-    end = SAMPLERS[name](network, torch.ones(2), SCHEDULE, 7, lambda: torch.zeros(2))
+    solver = SAMPLERS[name].continuous.imported()
+    end = solver(network, torch.ones(2), SCHEDULE, 7, lambda: torch.zeros(2))
     assert {state.dtype for state in [*network.states, end]} == {torch.float32}
 
 

@@ -60,7 +60,7 @@ COMPILED = (
     "spaces.dct_cpu.", "spaces.dct._order", "spaces.dct._encode_kernel", "spaces.blocks.dct_matrix", "spaces.zigzag.",
 )  # fmt: skip
 READING = ("models.autoencoder.", "models.release.")  # an autoencoder, once for all runs of a process
-INTERFACE = {"spaces.codec.Codec.encode", "spaces.codec.Codec.decode"}  # says nothing
+INTERFACE = {f"spaces.codec.Codec.{name}" for name in ("encode", "decode", "coefficients")}  # says nothing
 
 
 def functions_of(path: Path) -> dict[str, ast.AST]:

@@ -5,7 +5,7 @@ import torch
 
 from dctdiff.models.config import ModelConfig
 from dctdiff.models.muon import RMS_OF_ADAMW, Muon, orthogonal
-from dctdiff.models.optimiser import OPTIMISERS, learning_rate, make_recordable, set_learning_rate
+from dctdiff.models.optimiser import all_by_adamw, blocks_by_muon, learning_rate, make_recordable, set_learning_rate
 from models.test_execution import RUN
 
 SHAPES = [(8, 8), (32, 8), (8, 32), (8, 16), (8, 8)]
@@ -78,9 +78,9 @@ def test_every_parameter_has_one_optimiser_and_only_matrices_of_blocks_have_muon
         space=space, resolution=8, embed_dim=16, depth=2, num_heads=1, snr_scale=4.0, class_counts=(1, 1), **size
     )
     network = config.network()
-    [everything] = OPTIMISERS["adamw"](network, RUN)
+    [everything] = all_by_adamw(network, RUN)
     assert {id(p) for p in everything.param_groups[0]["params"]} == {id(p) for p in network.parameters()}
-    adamw, muon = OPTIMISERS["muon"](network, RUN)
+    adamw, muon = blocks_by_muon(network, RUN)
     stacked, single = muon.param_groups
     groups = [adamw.param_groups[0]["params"], stacked["params"], single["params"]]
     assert sorted(id(p) for group in groups for p in group) == sorted(id(p) for p in network.parameters())
@@ -101,7 +101,7 @@ def test_the_learning_rate_of_the_run_moves_both():
     network = torch.nn.Module()
     network.block = torch.nn.Linear(8, 8)
     run = RUN.model_copy(update={"warmup_steps": 4, "lr": 0.5})
-    both = OPTIMISERS["muon"](network, run)
+    both = blocks_by_muon(network, run)
     for optimiser in both:
         set_learning_rate(optimiser, learning_rate(run, 2))
     assert {group["lr"] for optimiser in both for group in optimiser.param_groups} == {0.25}

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from dctdiff.diffusion.draws import batch_indices, torch_generator
-from dctdiff.diffusion.samplers import SAMPLERS
 from dctdiff.models import training
 from dctdiff.models.batches import loaded_batches, training_batch
 from dctdiff.models.config import ModelConfig, model_config
@@ -21,6 +20,7 @@ from dctdiff.models.weights import load_model, save_model, write_checkpoints
 from dctdiff.params.train import Run
 from dctdiff.pipeline import ledger
 from dctdiff.pipeline.errors import Interrupted, UserError
+from dctdiff.registry.samplers import offered
 
 CONFIG = ModelConfig(
     space="dct", resolution=8, block_size=2, kept_coefficients=4, eta=240.0,
@@ -370,7 +370,7 @@ def test_the_model_of_a_run_is_that_of_its_statistics():
 
 
 @pytest.mark.parametrize("config", [CONFIG, CONDITIONAL], ids=["unconditional", "conditional"])
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", offered("continuous"))
 def test_images_do_not_depend_on_their_batch(config, sampler):
     network = config.network().eval()
     network.initialise(torch.Generator().manual_seed(0))

@@ -161,6 +161,73 @@ def test_a_new_entry_of_a_registry_changes_nothing_for_the_others(package):
         meaning(chosen={"REGISTRY": "four"})
 
 
+NAMED = """from typing import Literal
+
+from pack.pipeline.named import At
+
+
+class Entry:
+    words: str
+    left: At
+
+
+REGISTRY = {
+    "one": Entry(words="One", left=At("pack.f.one"), right=At("pack.f.other_one")),
+    "two": Entry(words="Two", left=At("pack.f.two")),
+}
+
+
+class Params:
+    key: Literal[*REGISTRY]
+
+
+def main(params: Params):
+    return REGISTRY[params.key].left.imported()
+"""
+
+
+@pytest.fixture
+def named(package):
+    """A registry that names its code: whoever uses it imports only one of them."""
+    (package / "a.py").write_text(NAMED)
+    (package / "f.py").write_text("".join(f"def {name}():\n    return 1\n\n\n" for name in ("one", "two", "other_one")))
+    return package
+
+
+def test_code_that_a_registry_names_counts_where_it_is_chosen(named):
+    everything = {"a.Entry", "a.Params", "a.REGISTRY", "a.main", "f.one", "f.other_one", "f.two"}
+    assert meaning().keys() == everything
+    assert meaning(chosen={"REGISTRY": "one"}).keys() == everything - {"f.two"}
+    assert meaning(chosen={"REGISTRY": "one.left"}).keys() == everything - {"f.two", "f.other_one", "a.Entry"}
+    before = meaning(chosen={"REGISTRY": "one.left"})
+    edited(named, "f.py", "def one():\n    return 1", "def one():\n    return 2")
+    assert code.differences(before, meaning(chosen={"REGISTRY": "one.left"})) == ["f.one"]
+    with pytest.raises(ValueError, match=r"a\.REGISTRY has no two\.right"):
+        meaning(chosen={"REGISTRY": "two.right"})
+
+
+def test_code_that_a_registry_names_does_not_count_where_nothing_imports_it(named):
+    edited(named, "a.py", ".left.imported()", ".words")
+    assert meaning().keys() == {"a.Entry", "a.Params", "a.REGISTRY", "a.main"}
+
+
+def test_which_entries_there_are_does_not_count(named):
+    edited(named, "a.py", "REGISTRY[params.key].left.imported()", "params.key")
+    assert meaning().keys() == {"a.Params", "a.main"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [('words="One"', 'words="1"'), ("REGISTRY = {", 'REGISTRY = {\n    "new": Entry(words="New"),')]
+)
+def test_words_of_an_entry_and_new_entries_do_not_count_for_what_is_chosen(named, old, new):
+    for chosen in ("one", "one.left", "two"):
+        before = meaning(chosen={"REGISTRY": chosen})
+        text = (named / "a.py").read_text()
+        edited(named, "a.py", old, new)
+        assert meaning(chosen={"REGISTRY": chosen}) == before
+        (named / "a.py").write_text(text)
+
+
 @pytest.mark.parametrize("registry", ["dict(one=one, two=two)", '{**{"one": one}, "two": two}'])
 def test_of_a_registry_that_is_put_together_all_counts(package, registry):
     edited(package, "c.py", '{"one": one, "two": two}', registry)

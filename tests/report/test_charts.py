@@ -2,7 +2,7 @@
 
 import pytest
 
-from dctdiff.params.sample import Cell
+from dctdiff.registry.samplers import SAMPLERS
 from dctdiff.report.charts import distances, losses, variants
 from dctdiff.report.charts.published import beside_published
 from dctdiff.report.charts.seconds import KINDS, against_seconds
@@ -56,16 +56,23 @@ def against_nfe(cells: dict[str, tuple[dict, float]], floor: float | None = None
     return distances.against_nfe(*planned(cells, floor, runs), "d")
 
 
-def test_every_sampler_has_a_look():
-    assert set(distances.SAMPLERS) == set(Cell.model_fields["sampler"].annotation.__args__)
-    assert len({(*dash, shape) for dash, shape, _ in distances.SAMPLERS.values()}) == len(distances.SAMPLERS)
-    assert len({name for *_, name in distances.SAMPLERS.values()}) == len(distances.SAMPLERS)
+def test_every_sampler_has_a_look_and_a_name():
+    cells = {sampler: (cell("a", sampler, 10), 1.0) for sampler in SAMPLERS}
+    chart = against_nfe(cells)
+    dashes = chart["layer"][0]["encoding"]["strokeDash"]["scale"]["range"]
+    shapes = [point["shape"] for point in rows(chart, POINTS)]
+    looks = {(*dash, shape) for dash, shape in zip(dashes, shapes, strict=True)}
+    assert len(looks) == len({sampler.label for sampler in SAMPLERS.values()}) == len(SAMPLERS)
+    assert (dashes[:5], shapes[:5]) == (
+        [[1, 0], [6, 3], [1, 3], [7, 3, 1, 3], [3, 2]],
+        ["circle", "square", "triangle-up", "diamond", "triangle-down"],
+    )
 
 
 def test_each_run_and_sampler_is_a_line_over_nfe():
     cells = {
         f"{sampler}-{nfe}": (cell("a", sampler, nfe), 100 + 10 * index - nfe)
-        for index, sampler in enumerate(distances.SAMPLERS)
+        for index, sampler in enumerate(SAMPLERS)
         for nfe in (50, 10)
     }
     chart = against_nfe(cells, floor=20.0)

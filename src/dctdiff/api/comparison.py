@@ -8,18 +8,12 @@ import numpy as np
 
 from dctdiff.api.coding import checked
 from dctdiff.data.sets import set_batches
-from dctdiff.metrics import clip
-from dctdiff.metrics.features import INCEPTION_RESOLUTION, Extractor, load_extractor
+from dctdiff.metrics.features import Extractor, load_extractor
 from dctdiff.metrics.frechet import added_up, frechet_distance
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.hardware import default_device
+from dctdiff.registry.extractors import EXTRACTORS
 
-RESOLUTIONS = {  # to which each resizes images
-    "efficientnet-lite0": 224,
-    "inception": INCEPTION_RESOLUTION,
-    "inception-spatial": INCEPTION_RESOLUTION,
-    "clip": clip.SHAPE["image_size"],
-}
 BATCH_SIZE = 50
 
 Images = np.ndarray | str | Path
@@ -49,10 +43,10 @@ def distance(
     once. Values of few images are too high: compare at equal numbers. ``on_batch`` is told the size of each batch
     when it is done. A ``UserError`` for a set or an extractor that is none.
     """
-    if extractor not in RESOLUTIONS:
-        raise UserError(f"extractor is {extractor!r}, but one of {', '.join(RESOLUTIONS)} is expected")
+    if extractor not in EXTRACTORS:
+        raise UserError(f"extractor is {extractor!r}, but one of {', '.join(EXTRACTORS)} is expected")
     device = default_device()
-    loaded: Extractor = load_extractor(extractor, RESOLUTIONS[extractor], device)
+    loaded: Extractor = load_extractor(extractor, EXTRACTORS[extractor].resolution, device)
     a, b = (
         added_up(loaded.feature_batches(batches, device, on_batch)).gaussian()
         for batches in (batches_of(images), batches_of(reference))

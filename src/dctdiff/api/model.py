@@ -1,7 +1,6 @@
 """A model, and images of it."""
 
 import dataclasses
-import typing
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,12 +11,11 @@ from dctdiff.models import weights
 from dctdiff.models.config import ModelConfig
 from dctdiff.models.sampling import sample_images
 from dctdiff.params.execution import Execution
-from dctdiff.params.sample import Cell
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.hardware import default_device
+from dctdiff.registry.samplers import SAMPLERS
 from dctdiff.spaces.codec import Codec
 
-SAMPLERS = typing.get_args(Cell.model_fields["sampler"].annotation)
 PLAIN = Execution(
     mixed_precision="float32", compile="never"
 )  # the same images everywhere, and no wait before the first
@@ -58,8 +56,8 @@ def sample(
 ) -> np.ndarray:
     """``n`` images: ``(n, R, R, 3)`` uint8. Image i depends on model, nfe, sampler, label, seed and i, rounding apart.
 
-    ``nfe``: network evaluations for each image, at least 1. ``sampler``: dpm_solver, euler_ode, euler_sde, ddim or
-    ddpm. ``label``: the class of all images, from 0; None: classes as often as in the training, or a model
+    ``nfe``: network evaluations for each image, at least 1. ``sampler``: "dpm_solver", "ddim" or another of
+    ``params.yaml``. ``label``: the class of all images, from 0; None: classes as often as in the training, or a model
     without classes. The noise of image i is the same for each label. ``batch_size``: images at a time.
     ``on_batch`` is told the size of each batch when it is done. In float32. A ``UserError`` for other arguments.
     """

@@ -25,6 +25,7 @@ from dctdiff.pipeline.command import run_command
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import existing_file
 from dctdiff.pipeline.hardware import default_device, device_name
+from dctdiff.registry.sources import SOURCES
 from dctdiff.stages.download import sources
 from dctdiff.stages.weights_published import place
 
@@ -87,12 +88,12 @@ def data(name: str, download: Download, cropped: bool = False) -> Finding:
             return Finding(what, f"{count_images(made)} training images in {made}", OK)
         except UserError as error:
             return Finding(what, str(error), BAD)
-    if download.source == "scikit-image":
+    if SOURCES[download.source].address is None:
         return Finding(what, "photographs of scikit-image", OK if _version("scikit-image") else BAD)
     absent = [path for path in sources(download) if not path.exists()]
     if not absent:
         return Finding(what, f"{_some(list(map(str, sources(download))))}, not yet read", OK)
-    if download.source == "files":
+    if SOURCES[download.source].fetch is None:
         return Finding(what, f"{_some(list(map(str, absent)))} does not exist; put it there", BAD)
     if download.source == "kaggle" and not _has_kaggle_token():
         return Finding(what, f"{absent[0]} is not here, and no token of kaggle: kaggle auth login makes one", BAD)

@@ -9,7 +9,6 @@ import warnings
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 from PIL import Image
@@ -17,13 +16,14 @@ from PIL import Image
 from dctdiff.data.archive import decode_image, image_grid
 from dctdiff.data.sets import count_set
 from dctdiff.models.header import read_header
-from dctdiff.params.evaluate import Extractor
-from dctdiff.params.sample import Cell
 from dctdiff.pipeline.arrays import read_arrays
 from dctdiff.pipeline.command import OneLineParser, run_command
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import replacing
 from dctdiff.pipeline.progress import progress
+from dctdiff.registry.extractors import EXTRACTORS
+from dctdiff.registry.samplers import SAMPLERS
+from dctdiff.registry.spaces import SPACES
 
 GRID_COLUMNS = 10  # at most
 GRID_SIDE = 64  # pixels to which small images are magnified
@@ -145,11 +145,10 @@ def in_words(class_counts: list[int] | None) -> str:
 
 
 def space_in_words(config: dict) -> str:
-    if config["space"] == "pixel":
-        return f"pixel, patches of {config['patch_size']} x {config['patch_size']}"
-    if config["space"] == "latent":
-        made_by = config["autoencoder"]["sha256"] or "random weights"
-        return f"latent, patches of {config['patch_size']} x {config['patch_size']}, by the autoencoder {made_by[:16]}"
+    if not SPACES[config["space"]].has_blocks:
+        made_by = config.get("autoencoder") and (config["autoencoder"]["sha256"] or "random weights")
+        patches = f"{config['space']}, patches of {config['patch_size']} x {config['patch_size']}"
+        return f"{patches}, by the autoencoder {made_by[:16]}" if made_by else patches
     side, n = config["block_size"], config["block_size"] ** 2
     dropped = f"m = {n - config['kept_coefficients']} of {n} coefficients dropped"
     return f"{config['space']}, blocks of {side} x {side}, {dropped}, eta {config['eta']:g}"
@@ -211,10 +210,6 @@ def named(suffix: str) -> Callable[[str], Path]:
     return parsed
 
 
-def choices(model: type, field: str) -> tuple[str, ...]:
-    return get_args(model.model_fields[field].annotation)
-
-
 def parser() -> argparse.ArgumentParser:
     whole = OneLineParser(prog="dctdiff", description="Use what was made: weights, codecs, sets of images.")
     words = whole.add_subparsers(dest="word", required=True, metavar="WORD", parser_class=OneLineParser)
@@ -230,7 +225,7 @@ def parser() -> argparse.ArgumentParser:
     at.add_argument("--nfe", type=whole_number(1), default=50, help="network evaluations for each image (50)")
     at.add_argument(
         "--sampler",
-        choices=choices(Cell, "sampler"),
+        choices=SAMPLERS,
         default="dpm_solver",
         help="how noise becomes images (dpm_solver)",
     )
@@ -242,7 +237,7 @@ def parser() -> argparse.ArgumentParser:
     at.add_argument("images", type=file_or_folder, metavar="IMAGES", help="folder of JPEG and PNG files, or .zip")
     at.add_argument("reference", type=file_or_folder, metavar="REFERENCE", help="the same")
     text = "feature network; inception (the default) gives FID; all but efficientnet-lite0 are fetched once"
-    at.add_argument("--extractor", choices=choices(Extractor, "extractor"), default="inception", help=text)
+    at.add_argument("--extractor", choices=EXTRACTORS, default="inception", help=text)
 
     at = word(encode, "Coefficients of an image, and what the dropped ones cost.")
     at.add_argument("image", type=file, metavar="IMAGE", help="JPEG or PNG; its middle square is taken")

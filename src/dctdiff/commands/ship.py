@@ -26,6 +26,7 @@ from dctdiff.pipeline.command import OneLineParser, run_command
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import read_json, read_json_lines, replacing, sha256, write_text
 from dctdiff.pipeline.record import Record, record_path
+from dctdiff.registry.networks import NETWORKS
 from dctdiff.stages.evaluate import AGAIN, load_reference_features
 
 PARAMS = "params.yaml"
@@ -33,7 +34,6 @@ PARAMS = "params.yaml"
 REPEATED = (
     "network", "framework", "embed_dim", "depth", "num_heads", "prediction", "num_classes", "snr_scale", "batch_size",
 )  # fmt: skip
-NETWORKS = {"uvit": "U-ViT", "dit": "DiT"}
 N_FEATURES = 150  # enough to tell pictures from noise by KID
 IMPORTED = ("dct", "pixel")  # spaces that a release can have without more files
 
@@ -79,7 +79,7 @@ def card(file: Path, weights: dict, config: ModelConfig, run: dict, evaluation: 
     rows = {
         "file": f"{file.name}, {file.stat().st_size / 1e6:.2f} MB, float16",
         "SHA-256": sha256(file),
-        "network": f"{NETWORKS[config.network_kind]}, {n_parameters / 1e6:.2f} million parameters, {shape}",
+        "network": f"{NETWORKS[config.network_kind].words}, {n_parameters / 1e6:.2f} million parameters, {shape}",
         "space": f"{config.space}, {size}{labels}, SNR scale {config.snr_scale}",
         "predicts": config.prediction,
         "training": f"{log['step']:,} steps of {run['batch_size']} images ({log['images']:,} in all)",

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Literal
 from urllib.error import HTTPError, URLError
 from urllib.parse import unquote, urlsplit
 from urllib.request import Request, urlopen
@@ -36,24 +35,12 @@ RETRIED = (408, 425, 429, 500, 502, 503, 504)  # HTTP states that may pass
 
 @dataclass(frozen=True)
 class Remote:
-    """One file, most often an archive: a URL (http), a file id (gdrive) or owner/name (kaggle)."""
+    """One file, most often an archive."""
 
-    source: Literal["http", "gdrive", "kaggle"]
-    address: str
-    filename: str | None = None  # gdrive: a file id names no file
-    folder: Path = FOLDER
-
-    @property
-    def target(self) -> Path:
-        if self.source == "http":
-            return self.folder / PurePosixPath(unquote(urlsplit(self.address).path)).name
-        return self.folder / (self.filename or f"{self.address.rpartition('/')[2]}.zip")
-
-    @property
-    def page(self) -> str:
-        """Where a browser gets it."""
-        return {"http": "{}", "gdrive": "https://drive.google.com/file/d/{}/view",
-                "kaggle": "https://www.kaggle.com/datasets/{}"}[self.source].format(self.address)  # fmt: skip
+    address: str  # as ``fetch`` knows it
+    target: Path  # where it will lie
+    page: str  # where a browser gets it
+    fetch: Callable[["Remote"], Path]  # to a path of its own
 
     @property
     def by_hand(self) -> str:
@@ -70,15 +57,15 @@ def obtain(remote: Remote, check: Callable[[Path, str, str], None]) -> Path:
     if target.exists():
         check(target, str(target), f"{RENEW}, or {remote.by_hand}")
         return target
-    remote.folder.mkdir(parents=True, exist_ok=True)
-    arrived = {"http": _http, "gdrive": _gdrive, "kaggle": _kaggle}[remote.source](remote)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    arrived = remote.fetch(remote)
     try:
         check(arrived, remote.page, f"run again later, or {remote.by_hand}")
     except UserError:
         arrived.unlink()
         raise
     os.replace(arrived, target)
-    if arrived.parent != remote.folder:
+    if arrived.parent != target.parent:
         shutil.rmtree(arrived.parent)
     return target
 
@@ -89,10 +76,19 @@ def obtain_weights(url: str, check: Callable[[Path, str, str], None]) -> Path:
     with opened(WEIGHTS / ".lock") as lock:
         with contextlib.suppress(OSError):  # of a file system without locks; the digest is checked all the same
             fcntl.flock(lock, fcntl.LOCK_EX)
-        return obtain(Remote("http", url, folder=WEIGHTS), check)
+        return obtain(of_url(url, WEIGHTS), check)
 
 
-def _http(remote: Remote) -> Path:
+def of_url(url: str, folder: Path = FOLDER) -> Remote:
+    return Remote(url, folder / file_name(url), url, http_file)
+
+
+def file_name(address: str) -> str:
+    """The last part of an address."""
+    return PurePosixPath(unquote(urlsplit(address).path)).name
+
+
+def http_file(remote: Remote) -> Path:
     """The ``.part`` file, complete. A cut transfer leaves it, for the next try or the next run."""
     part = remote.target.with_name(f"{remote.target.name}.part")
     reached, problem = False, None
@@ -161,7 +157,7 @@ def _client_path(remote: Remote) -> Iterator[Path]:
             folder.rmdir()
 
 
-def _gdrive(remote: Remote) -> Path:
+def gdrive_file(remote: Remote) -> Path:
     import gdown
 
     try:
@@ -182,7 +178,7 @@ def _gdrive(remote: Remote) -> Path:
     return path
 
 
-def _kaggle(remote: Remote) -> Path:
+def kaggle_archive(remote: Remote) -> Path:
     try:
         client = _kaggle_client()
         with _client_path(remote) as path:

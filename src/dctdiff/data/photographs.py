@@ -18,8 +18,8 @@ PHOTOGRAPHS = {
 }
 
 
-def read_photographs() -> list[tuple[str, bytes]]:
-    """Name and bytes of each photograph, checked; nothing of scikit-image is imported."""
+def read_photographs(*source) -> list[tuple[str, bytes]]:
+    """Name and bytes of each photograph, checked; nothing of scikit-image is imported, and ``source`` says nothing."""
     spec = find_spec("skimage")
     if spec is None:
         raise UserError("scikit-image is not installed; run make env")

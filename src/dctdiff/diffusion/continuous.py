@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 
 from dctdiff.diffusion.loss import PredictionLoss
-from dctdiff.diffusion.samplers import SAMPLERS, DrawNoise
+from dctdiff.diffusion.samplers import DrawNoise, Sampler
 from dctdiff.diffusion.schedule import NETWORK_TIME, Schedule
 
 
@@ -23,7 +23,7 @@ class Continuous:
 
     def sampled(
         self,
-        sampler: str,
+        solver: Sampler,
         network: Callable[[torch.Tensor, float], torch.Tensor],
         x: torch.Tensor,
         nfe: int,
@@ -37,4 +37,4 @@ class Continuous:
                 return self.schedule.noise(t).item() * x + self.schedule.signal(t).item() * predicted
             return predicted
 
-        return SAMPLERS[sampler](predict_noise, x, self.schedule, nfe, draw_noise)
+        return solver(predict_noise, x, self.schedule, nfe, draw_noise)

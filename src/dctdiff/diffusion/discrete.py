@@ -160,9 +160,6 @@ def ddim(network: Network, x: torch.Tensor, alpha_bar: torch.Tensor, nfe: int, d
     return x
 
 
-SAMPLERS = {"ddpm": ddpm, "ddim": ddim}
-
-
 @dataclasses.dataclass(frozen=True)
 class Discrete:
     """What ``dctdiff.diffusion.continuous.Continuous`` offers, too: a loss and samples, for networks of ``n_given``."""
@@ -173,6 +170,9 @@ class Discrete:
     def loss(self, weights: torch.Tensor) -> HybridLoss:
         return HybridLoss(alpha_bars(self.snr_scale), weights)
 
-    def sampled(self, sampler: str, network: Network, x: torch.Tensor, nfe: int, draw_noise: DrawNoise) -> torch.Tensor:
-        """Encoded images from noise ``x``, (N, ...) float32. ``network``: what it gives for (x, network time)."""
-        return SAMPLERS[sampler](network, x, alpha_bars(self.snr_scale), nfe, draw_noise)
+    def sampled(self, solver, network: Network, x: torch.Tensor, nfe: int, draw_noise: DrawNoise) -> torch.Tensor:
+        """Encoded images from noise ``x``, (N, ...) float32, by ``ddpm``, ``ddim`` or a function like them.
+
+        ``network``: what it gives for (x, network time).
+        """
+        return solver(network, x, alpha_bars(self.snr_scale), nfe, draw_noise)

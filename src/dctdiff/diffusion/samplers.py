@@ -17,6 +17,7 @@ from dctdiff.diffusion.schedule import Schedule
 
 PredictNoise = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 DrawNoise = Callable[[], torch.Tensor]
+Sampler = Callable[[PredictNoise, torch.Tensor, Schedule, int, DrawNoise], torch.Tensor]
 
 DPM_SOLVER_LAST_TIME = 1e-4
 EULER_LAST_TIME = 1e-3
@@ -107,8 +108,6 @@ def ancestral(
 
 ddim = functools.partial(ancestral, eta=0.0)
 ddpm = functools.partial(ancestral, eta=1.0)
-
-SAMPLERS = {"dpm_solver": dpm_solver, "euler_ode": euler_ode, "euler_sde": euler_sde, "ddim": ddim, "ddpm": ddpm}
 
 
 # One DPM-Solver step from half-log-SNR `start` to `end`; h = end - start > 0. In the paper's

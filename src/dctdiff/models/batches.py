@@ -82,12 +82,5 @@ def as_latents(
     return drawn(moments, noise[local])
 
 
-# By space: what the images of a step become before the part of it that is recorded.
-GIVEN = {
-    "dct": as_loaded,
-    "dct_444": as_loaded,
-    "dct_rgb": as_loaded,
-    "patch_rgb": as_loaded,
-    "pixel": as_loaded,
-    "latent": as_latents,
-}
+# By what training reads: what the images of a step become before the part of it that is recorded.
+GIVEN = {"images": as_loaded, "latents": as_latents}

@@ -8,14 +8,13 @@ from types import SimpleNamespace
 from dctdiff.diffusion.continuous import Continuous
 from dctdiff.diffusion.discrete import Discrete
 from dctdiff.diffusion.schedule import Schedule
-from dctdiff.networks.dit import DCTDiT, DiT, PixelDiT
-from dctdiff.networks.uvit import DCTUViT, PixelUViT, UViT
+from dctdiff.networks.uvit import Transformer
 from dctdiff.params.jobs import models_of, space_of
+from dctdiff.registry.networks import NETWORKS
+from dctdiff.registry.samplers import FRAMEWORKS
+from dctdiff.registry.spaces import SPACES
 from dctdiff.spaces.codec import Codec
-from dctdiff.spaces.dct import DCTCodec
-from dctdiff.spaces.dct_full import FullDCTCodec, dct_444, dct_rgb, patch_rgb
 from dctdiff.spaces.latent import LatentCodec
-from dctdiff.spaces.pixel import PixelCodec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,37 +31,47 @@ class Autoencoder:
 class ModelConfig:
     """Everything that defines the map from noise to images, apart from the weights."""
 
-    space: str  # "dct", "dct_444", "dct_rgb", "patch_rgb", "pixel" or "latent"
+    space: str  # this, the kind of network and the framework as ``dctdiff.registry`` has them
     resolution: int
     embed_dim: int
     depth: int
     num_heads: int
     snr_scale: float
-    block_size: int | None = None  # DCT
-    kept_coefficients: int | None = None  # DCT
-    eta: float | None = None  # DCT
-    patch_size: int | None = None  # pixel, latent: values on a side
+    block_size: int | None = None  # spaces of blocks
+    kept_coefficients: int | None = None  # the same
+    eta: float | None = None  # the same
+    patch_size: int | None = None  # other spaces: values on a side
     autoencoder: Autoencoder | None = None  # latent
     prediction: str = "noise"  # or "velocity": what the network gives
     class_counts: tuple[int, ...] | None = None  # training images of each label; None: unconditional
-    network_kind: str = "uvit"  # or "dit"
-    framework: str = "continuous"  # or "discrete": the SDE, or a chain of 1,000 steps
+    network_kind: str = "uvit"
+    framework: str = "continuous"
 
     @property
     def num_classes(self) -> int | None:
         return None if self.class_counts is None else len(self.class_counts)
 
     def codec(self) -> Codec:
-        return CODECS[self.space](self)
+        return codec_of(self)
 
     def schedule(self) -> Schedule:
         return Schedule(self.snr_scale)
 
     def diffusion(self) -> Continuous | Discrete:
-        return FRAMEWORKS[self.framework](self)
+        return FRAMEWORKS[self.framework].diffusion.imported()(self)
 
-    def network(self) -> UViT | DiT:
-        return NETWORKS[self.network_kind][self.space](self, self.codec().shape)
+    def network(self) -> Transformer:
+        layout, n_given = SPACES[self.space].layout, self.diffusion().n_given
+        sizes = {"patch_size": self.patch_size} if layout == "planes" else {}
+        sizes |= {"n_given": n_given} if n_given > 1 else {}
+        return getattr(NETWORKS[self.network_kind], layout).imported()(
+            self.codec().shape,
+            embed_dim=self.embed_dim,
+            depth=self.depth,
+            num_heads=self.num_heads,
+            num_classes=self.num_classes,
+            **sizes,
+        )
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))
@@ -77,48 +86,16 @@ class ModelConfig:
         return cls(**config)
 
 
-def dct_codec(config: ModelConfig) -> DCTCodec:
-    return DCTCodec(config.resolution, config.block_size, config.kept_coefficients, config.eta)
+def codec_of(config) -> Codec:
+    """Of a ``ModelConfig``, or of what else has the sizes of the codec of its ``space``."""
+    space = SPACES[config.space]
+    return space.codec.imported()(**{size: getattr(config, size) for size in space.sizes})
 
 
-def dct_444_codec(config: ModelConfig) -> FullDCTCodec:
-    return dct_444(config.resolution, config.block_size, config.kept_coefficients, config.eta)
-
-
-def dct_rgb_codec(config: ModelConfig) -> FullDCTCodec:
-    return dct_rgb(config.resolution, config.block_size, config.kept_coefficients, config.eta)
-
-
-def patch_rgb_codec(config: ModelConfig) -> FullDCTCodec:
-    return patch_rgb(config.resolution, config.block_size, config.kept_coefficients, config.eta)
-
-
-def pixel_codec(config: ModelConfig) -> PixelCodec:
-    return PixelCodec(config.resolution)
-
-
-def latent_codec(config: ModelConfig) -> LatentCodec:
+def latent_codec(resolution: int, autoencoder: Autoencoder) -> LatentCodec:
     from dctdiff.models.autoencoder import loaded  # here: only latents need it
 
-    return LatentCodec(config.resolution, functools.partial(loaded, config.autoencoder))
-
-
-def dct_uvit(config: ModelConfig, shape: tuple[int, ...]) -> DCTUViT:
-    return DCTUViT(shape, config.embed_dim, config.depth, config.num_heads, config.num_classes)
-
-
-def pixel_uvit(config: ModelConfig, shape: tuple[int, ...]) -> PixelUViT:
-    return PixelUViT(shape, config.patch_size, config.embed_dim, config.depth, config.num_heads, config.num_classes)
-
-
-def dct_dit(config: ModelConfig, shape: tuple[int, ...]) -> DCTDiT:
-    n_given = config.diffusion().n_given
-    return DCTDiT(shape, n_given, config.embed_dim, config.depth, config.num_heads, config.num_classes)
-
-
-def pixel_dit(config: ModelConfig, shape: tuple[int, ...]) -> PixelDiT:
-    sizes = config.patch_size, config.embed_dim, config.depth, config.num_heads, config.num_classes
-    return PixelDiT(shape, config.diffusion().n_given, *sizes)
+    return LatentCodec(resolution, functools.partial(loaded, autoencoder))
 
 
 def continuous(config: ModelConfig) -> Continuous:
@@ -127,35 +104,6 @@ def continuous(config: ModelConfig) -> Continuous:
 
 def discrete(config: ModelConfig) -> Discrete:
     return Discrete(config.snr_scale)
-
-
-# A model depends on its own entries only: code of another space, network or framework is none of its.
-CODECS = {
-    "dct": dct_codec,
-    "dct_444": dct_444_codec,
-    "dct_rgb": dct_rgb_codec,
-    "patch_rgb": patch_rgb_codec,
-    "pixel": pixel_codec,
-    "latent": latent_codec,
-}
-UVITS = {
-    "dct": dct_uvit,
-    "dct_444": dct_uvit,
-    "dct_rgb": dct_uvit,
-    "patch_rgb": dct_uvit,
-    "pixel": pixel_uvit,
-    "latent": pixel_uvit,
-}
-DITS = {
-    "dct": dct_dit,
-    "dct_444": dct_dit,
-    "dct_rgb": dct_dit,
-    "patch_rgb": dct_dit,
-    "pixel": pixel_dit,
-    "latent": pixel_dit,
-}
-NETWORKS = {"uvit": UVITS, "dit": DITS}
-FRAMEWORKS = {"continuous": continuous, "discrete": discrete}
 
 
 def model_config(run, statistics: dict, class_counts: tuple[int, ...] | None = None) -> ModelConfig:
@@ -179,7 +127,7 @@ def codec_values(statistics: dict) -> dict:
     values = {key: statistics[key] for key in keys if key in statistics}
     if values["space"] == "latent":
         values["autoencoder"] = Autoencoder(**statistics["autoencoder"])
-    elif values["space"] != "pixel":
+    elif SPACES[values["space"]].has_blocks:
         values["eta"] = statistics.get("eta")
     return values
 

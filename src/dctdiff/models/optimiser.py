@@ -32,9 +32,6 @@ def blocks_by_muon(network: torch.nn.Module, run: Run) -> list[torch.optim.Optim
     return [adamw(rest, run), muon]
 
 
-OPTIMISERS = {"adamw": all_by_adamw, "muon": blocks_by_muon}
-
-
 def adamw(parameters: Iterable[torch.nn.Parameter], run: Run) -> torch.optim.Optimizer:
     return torch.optim.AdamW(parameters, lr=run.lr, weight_decay=run.weight_decay, betas=tuple(run.betas), fused=True)
 

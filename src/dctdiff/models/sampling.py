@@ -12,6 +12,7 @@ from dctdiff.models.execution import compiles, precision, prepared_for_sampling
 from dctdiff.params.execution import Execution
 from dctdiff.params.sample import wrong_sampler
 from dctdiff.pipeline.errors import UserError
+from dctdiff.registry.samplers import SAMPLERS
 
 
 @torch.inference_mode()
@@ -32,6 +33,7 @@ def sample_images(
     for problem in wrong_sampler(config.framework, sampler, nfe):
         raise UserError(problem)
     codec, diffusion = config.codec(), config.diffusion()
+    solver = getattr(SAMPLERS[sampler], config.framework).imported()
     device = next(network.parameters()).device
     predict = prepared_for_sampling(network, execution)
     batch_size = max(1, min(batch_size, len(indices)))
@@ -46,7 +48,7 @@ def sample_images(
             return predict(x, torch.full((len(x),), network_time, device=device), *y).clone()
 
         noise = normal_per_image(seed, "noise", batch, codec.shape).to(device)
-        return diffusion.sampled(sampler, given, noise, nfe, lambda: draw().to(device))
+        return diffusion.sampled(solver, given, noise, nfe, lambda: draw().to(device))
 
     def generated(batch: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
         """Images, and whether all of them are of finite values."""

@@ -9,9 +9,11 @@ from dctdiff.diffusion.draws import torch_generator
 from dctdiff.models.batches import GIVEN, training_batch
 from dctdiff.models.config import ModelConfig
 from dctdiff.models.execution import RecordedGraph, choose_attention, compiled, compiles, precision, records
-from dctdiff.models.optimiser import OPTIMISERS, learning_rate, make_recordable, set_learning_rate, update_ema
+from dctdiff.models.optimiser import learning_rate, make_recordable, set_learning_rate, update_ema
 from dctdiff.params.train import Run
 from dctdiff.pipeline.hardware import default_device
+from dctdiff.registry.networks import OPTIMISERS
+from dctdiff.registry.spaces import SPACES
 from dctdiff.spaces.codec import Codec
 
 PRECISION = {"float32": "no", "bf16": "bf16", "fp16": "fp16"}  # accelerate's names
@@ -39,7 +41,7 @@ class Learner:
         self.run = run
         self.accelerator = accelerator
         self.codec = config.codec()
-        self.given = GIVEN[config.space]
+        self.given = GIVEN[SPACES[config.space].stored]
         self.loss = config.diffusion().loss(torch.tensor(weights, device=device))
         self.network = config.network()
         self.network.initialise(torch_generator(run.seed, "weights", 0), run.skip_bias_std)
@@ -47,7 +49,7 @@ class Learner:
         self.network.to(device)
         choose_attention(self.network, run, device)
         self.ema = {name: weight.detach().clone() for name, weight in self.network.state_dict().items()}
-        self.optimisers = OPTIMISERS[run.optimizer](self.network, run)
+        self.optimisers = OPTIMISERS[run.optimizer].imported()(self.network, run)
         self.scaler = accelerator.scaler or torch.amp.GradScaler(device.type, enabled=False)
         self.skipped_steps = torch.zeros((), dtype=torch.int64, device=device)  # by fp16, so far
         if saved is not None:

@@ -153,11 +153,11 @@ class DCTDiT(DiT):
     def __init__(
         self,
         shape: tuple[int, int],
-        n_given: int,
         embed_dim: int,
         depth: int,
         num_heads: int,
         num_classes: int | None = None,
+        n_given: int = 1,
     ):
         n_tokens, token_dim = shape
         side = math.isqrt(n_tokens)
@@ -177,12 +177,12 @@ class PixelDiT(DiT):
     def __init__(
         self,
         shape: tuple[int, int, int],
-        n_given: int,
         patch_size: int,
         embed_dim: int,
         depth: int,
         num_heads: int,
         num_classes: int | None = None,
+        n_given: int = 1,
     ):
         channels, height, width = shape
         grid = (height // patch_size, width // patch_size)

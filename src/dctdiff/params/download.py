@@ -6,22 +6,15 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from dctdiff.pipeline.slice import Digest, Images, Slice, Text, checked_text
+from dctdiff.registry.sources import FILE_NAME, SOURCES
 
 MD5 = r"[0-9a-fA-F]{32}"
-FILE_NAME = r"[\w-][\w.-]*"
-ADDRESS = {
-    "files": (r".+", "a path"),
-    "http": (rf"https?://.+/{FILE_NAME}", "a URL that ends in the name of a file"),
-    "gdrive": (r"[\w-]+", "the id of a file, as in its link"),
-    "kaggle": (rf"{FILE_NAME}/{FILE_NAME}", "owner/name, as in its link"),
-}
 
 
 def check_url(url: str) -> None:
     """A ValueError unless one file can be fetched from there."""
-    pattern, meaning = ADDRESS["http"]
-    if not re.fullmatch(pattern, url):
-        raise ValueError(f"url is {url!r}, but should be {meaning}")
+    if not re.fullmatch(SOURCES["http"].address, url):
+        raise ValueError(f"url is {url!r}, but should be {SOURCES['http'].address_in_words}")
 
 
 def listed(value):
@@ -33,17 +26,15 @@ Addresses = Annotated[list[str], BeforeValidator(listed)]
 
 
 class Download(Slice):
-    source: Literal["scikit-image", "files", "http", "gdrive", "kaggle"] = Field(
-        "files",
-        description="scikit-image: the photographs inside the installed package; "
-        "files: an archive (zip, tar, any compression) or a folder on disk; "
-        "http, gdrive (Google Drive), kaggle: an archive, fetched into data/sources if it does not lie there",
+    source: Literal[*SOURCES] = Field(
+        "files", description="; ".join(f"{name}: {source.words}" for name, source in SOURCES.items())
     )
     train: Addresses = Field(
         None,
         min_length=1,
         max_length=100,
-        description="where the training images are; files: path; http: URL; gdrive: file id; kaggle: owner/name; "
+        description="where the training images are; "
+        f"{'; '.join(f'{name}: {source.address_in_words}' for name, source in SOURCES.items() if source.address)}; "
         "a list if they are in several archives",
     )
     train_sha256: Digest = Field(None, description="SHA-256 of that archive, or of the folder's listing")
@@ -90,17 +81,19 @@ class Download(Slice):
     @model_validator(mode="after")
     def keys_of_the_source(self):
         given = self.model_dump(exclude_defaults=True, exclude={"source"})
-        if self.source == "scikit-image":
+        source = SOURCES[self.source]
+        if source.address is None:
             if given:
-                raise ValueError(f"source scikit-image takes no other key; remove {', '.join(given)}")
+                raise ValueError(f"source {self.source} takes no other key; remove {', '.join(given)}")
             return self
         if not self.train:
             raise ValueError(f"source {self.source} needs train")
-        if (self.filename is not None) != (self.source == "gdrive"):
-            raise ValueError("filename belongs to source gdrive, which needs it")
+        if (self.filename is None) != source.has_names:
+            nameless = [name for name, other in SOURCES.items() if not other.has_names]
+            raise ValueError(f"filename belongs to source {' or '.join(nameless)}, which needs it")
         if self.filename is not None and not re.fullmatch(FILE_NAME, self.filename):
             raise ValueError(f"filename is {self.filename!r}, but should be letters, digits, '.', '_' and '-'")
-        if self.source in ("gdrive", "kaggle") and (self.heldout or len(self.train) > 1):
+        if not source.has_several and (self.heldout or len(self.train) > 1):
             raise ValueError(f"source {self.source} takes one archive; use heldout_folder for its held-out images")
         return self
 
@@ -116,9 +109,9 @@ class Download(Slice):
     def addresses_are_of_the_source(self):
         for key in ("train", "heldout"):
             for address in getattr(self, key) or []:
-                pattern, meaning = ADDRESS[self.source]
-                if not re.fullmatch(pattern, address):
-                    raise ValueError(f"{key} is {address!r}, but source {self.source} needs {meaning}")
+                source = SOURCES[self.source]
+                if not re.fullmatch(source.address, address):
+                    raise ValueError(f"{key} is {address!r}, but source {self.source} needs {source.address_in_words}")
         return self
 
     @model_validator(mode="after")
@@ -133,7 +126,7 @@ class Download(Slice):
             has_digest = any(getattr(self, digest) for digest in digests)
             if has_digest and len(addresses) != 1:
                 raise ValueError(f"{' and '.join(digests)} belong to one archive; use {count} to check {key}")
-            if self.source != "files" and addresses and not has_digest and getattr(self, count) is None:
+            if SOURCES[self.source].fetch and addresses and not has_digest and getattr(self, count) is None:
                 raise ValueError(f"{key} needs {' or '.join((*digests, count))}, to check what is fetched")
         if self.n_heldout and not self.has_heldout:
             raise ValueError("n_heldout needs heldout or heldout_folder; crop.n_heldout takes some training images")

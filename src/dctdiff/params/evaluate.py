@@ -5,29 +5,32 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from dctdiff.pipeline.slice import Count, Digest, Slice, Text
+from dctdiff.registry.extractors import EXTRACTORS
 
-# Extractor -> its metric and the one resolution of it.
-DEFINED_AT = {"inception": ("FID", 299), "inception-spatial": ("sFID", 299), "clip": ("CMMD", 336)}
+OWN_METRIC = {name: extractor for name, extractor in EXTRACTORS.items() if extractor.metric}
 
 
 class Extractor(Slice):
-    extractor: Literal["efficientnet-lite0", "inception", "inception-spatial", "clip"] = Field(
-        description="feature network; only inception gives FID, and IS; inception-spatial gives sFID, clip CMMD (the "
-        "weights of these are fetched once)"
+    extractor: Literal[*EXTRACTORS] = Field(
+        description="feature network; a metric of others, too, is given by "
+        f"{', '.join(f'{name} ({extractor.metric})' for name, extractor in OWN_METRIC.items())} alone, whose weights "
+        "are fetched once"
     )
     feature_resolution: int = Field(
         ge=32,
         le=2048,
-        description="side in pixels to which images are resized for it; 299 for the Inceptions, 336 for clip",
+        description="side in pixels to which images are resized for it; "
+        + "; ".join(f"{name}: {extractor.resolution}" for name, extractor in OWN_METRIC.items()),
     )
     batch_size: Count = Field(description="images per network call; does not change the value")
 
     @model_validator(mode="after")
     def has_its_resolution(self):
-        metric, needed = DEFINED_AT.get(self.extractor, (None, self.feature_resolution))
-        if self.feature_resolution != needed:
+        chosen = EXTRACTORS[self.extractor]
+        if chosen.metric and self.feature_resolution != chosen.resolution:
             raise ValueError(
-                f"feature_resolution is {self.feature_resolution}, but {self.extractor} ({metric}) needs {needed}"
+                f"feature_resolution is {self.feature_resolution}, but {self.extractor} ({chosen.metric}) needs "
+                f"{chosen.resolution}"
             )
         return self
 

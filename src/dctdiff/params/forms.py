@@ -8,24 +8,14 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from dctdiff.params.statistics import PATCHES
 from dctdiff.pipeline.slice import Count, Form
-
-# Space -> its channels, and how many blocks of each a token has.
-CHANNELS = {
-    "dct": {"y": 4, "cb": 1, "cr": 1},
-    "dct_444": {"y": 4, "cb": 4, "cr": 4},
-    "dct_rgb": {"r": 4, "g": 4, "b": 4},
-    "patch_rgb": {"r": 4, "g": 4, "b": 4},
-    "pixel": {"r": 1, "g": 1, "b": 1},
-    "latent": {"z1": 1, "z2": 1, "z3": 1, "z4": 1},
-}
+from dctdiff.registry.spaces import SPACES
 
 
 class MeasuredCodec(Form):
     """A codec as the stage statistics has measured it."""
 
-    space: Literal["dct", "dct_444", "dct_rgb", "patch_rgb", "pixel", "latent"]
+    space: Literal[*SPACES]
     resolution: Count
     block_size: Count | None = None
     kept_coefficients: Count | None = None
@@ -34,7 +24,7 @@ class MeasuredCodec(Form):
 
     @model_validator(mode="after")
     def has_its_sizes(self):
-        if self.space not in PATCHES and None in (self.block_size, self.kept_coefficients, self.eta):
+        if SPACES[self.space].has_blocks and None in (self.block_size, self.kept_coefficients, self.eta):
             raise ValueError("block_size, kept_coefficients or eta is missing")
         if self.space == "latent" and self.autoencoder is None:
             raise ValueError("autoencoder is missing")
@@ -56,8 +46,9 @@ class Weighing(MeasuredCodec):
 
     @model_validator(mode="after")
     def whole(self):
-        if set(self.channels) != set(CHANNELS[self.space]):
-            raise ValueError(f"channels are {', '.join(self.channels)}, not {', '.join(CHANNELS[self.space])}")
+        expected = SPACES[self.space].channels
+        if set(self.channels) != set(expected):
+            raise ValueError(f"channels are {', '.join(self.channels)}, not {', '.join(expected)}")
         for name, channel in self.channels.items():
             for key, values in channel:
                 if len(values) != self.n_coefficients:
@@ -66,7 +57,7 @@ class Weighing(MeasuredCodec):
 
     @property
     def n_coefficients(self) -> int:
-        return 1 if self.space in PATCHES else self.block_size**2
+        return self.block_size**2 if SPACES[self.space].has_blocks else 1
 
 
 class Statistics(Weighing):

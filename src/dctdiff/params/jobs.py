@@ -5,6 +5,7 @@ A suite is a dict here, as it stands in params.yaml once it is validated: withou
 
 from typing import NamedTuple
 
+from dctdiff.params.download import Download
 from dctdiff.params.release import Release
 from dctdiff.params.sample import Cell
 from dctdiff.params.statistics import Codec
@@ -12,6 +13,7 @@ from dctdiff.params.train import Run
 from dctdiff.pipeline.code import code_behind
 from dctdiff.pipeline.kept import counts_as, read_kept
 from dctdiff.pipeline.slice import Slice
+from dctdiff.registry.spaces import SPACES
 
 
 class Stage(NamedTuple):
@@ -44,7 +46,7 @@ STAGES = {
     "report": Stage(None, ("report",)),
 }
 # Stages whose jobs differ in the alternatives of the code that they use.
-CHOOSING = ("statistics", "weights", "import_weights", "select", "sample", "round_trip")
+CHOOSING = ("download", "latents", "statistics", "weights", "import_weights", "select", "sample", "round_trip")
 
 
 def jobs_of(suite: dict) -> list[tuple[str, str | None]]:
@@ -99,11 +101,13 @@ def _at(suite: dict, keys: list[str], name: str | None) -> dict:
     return suite
 
 
-def choices(space: str, network: str, framework: str, optimizer: str | None = None) -> dict[str, str]:
-    """The entries that a model in ``space`` uses of the registries in ``dctdiff.models``, and its training."""
-    networks = {"NETWORKS": network, "UVITS": space, "DITS": space}
-    training = {"GIVEN": space, "OPTIMISERS": optimizer} if optimizer else {}
-    return {"CODECS": space, **networks, "FRAMEWORKS": framework} | training
+def choices(
+    space: str, network: str, framework: str, optimizer: str | None = None, sampler: str | None = None
+) -> dict[str, str]:
+    """The entries that a model in ``space`` uses of ``dctdiff.registry``, and its training, or its sampling."""
+    entries = {"SPACES": space, "NETWORKS": f"{network}.{SPACES[space].layout}", "FRAMEWORKS": framework}
+    training = {"GIVEN": SPACES[space].stored, "OPTIMISERS": optimizer} if optimizer else {}
+    return entries | training | ({"SAMPLERS": f"{sampler}.{framework}"} if sampler else {})
 
 
 def module_of(suite: dict, stage: str, name: str | None = None) -> str:
@@ -120,12 +124,14 @@ def chosen(suite: dict, stage: str, name: str | None = None) -> dict[str, str]:
     if stage not in CHOOSING:
         return extractor
     entry = suite[STAGES[stage].section][name]
+    if stage == "download":
+        return {"SOURCES": entry["download"].get("source", default_of(Download, "source"))}
     if STAGES[stage].section == "codecs":
-        return {"CODECS": entry.get("space", default_of(Codec, "space"))}
+        return {"SPACES": entry.get("space", default_of(Codec, "space"))}
     run = models_of(suite)[entry["run"] if stage == "sample" else name]
     model = space_of(suite, run), *(run.get(key, default_of(Run, key)) for key in ("network", "framework"))
     if stage not in ("weights", "import_weights"):
-        return choices(*model) | {"SAMPLERS": entry.get("sampler", default_of(Cell, "sampler"))} | extractor
+        return choices(*model, sampler=entry.get("sampler", default_of(Cell, "sampler"))) | extractor
     return choices(*model, run.get("optimizer", default_of(Run, "optimizer")) if run["weights"] == "trained" else None)
 
 

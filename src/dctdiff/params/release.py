@@ -6,8 +6,8 @@ from pydantic import Field, model_validator
 
 from dctdiff.params.autoencoder import Autoencoder
 from dctdiff.params.download import check_url
-from dctdiff.params.statistics import PATCHES
 from dctdiff.pipeline.slice import Count, Digest, Pixels, Slice, Text
+from dctdiff.registry.spaces import SPACES
 
 
 class Release(Slice):
@@ -62,7 +62,7 @@ class Release(Slice):
                 f"{self.block_size**2}, block_size squared"
             )
         if self.resolution % self.token_side:
-            side = {"pixel": "patch_size", "latent": "8 * patch_size"}.get(self.space, "2 * block_size")
+            side = SPACES[self.space].token_side_in_words
             raise ValueError(f"the resolution {self.resolution} is not divisible by {side} = {self.token_side}")
         return self
 
@@ -80,4 +80,4 @@ class Release(Slice):
     @property
     def token_side(self) -> int:
         """Pixels that a token covers in each direction."""
-        return PATCHES[self.space] * self.patch_size if self.space in PATCHES else 2 * self.block_size
+        return SPACES[self.space].token_side(self.block_size, self.patch_size)

@@ -7,17 +7,12 @@ from pydantic import Field, model_validator
 
 from dctdiff.params.execution import Execution, without_processes
 from dctdiff.pipeline.slice import Count, Name, Seed
-
-# Framework of a run -> the samplers that it offers, and the largest NFE if it has one.
-OFFERED = {
-    "continuous": (("dpm_solver", "euler_ode", "euler_sde", "ddim", "ddpm"), None),
-    "discrete": (("ddim", "ddpm"), 1000),
-}
+from dctdiff.registry.samplers import FRAMEWORKS, SAMPLERS, offered
 
 
 def wrong_sampler(framework: str, sampler: str, nfe: int) -> Iterator[str]:
     """What is wrong with sampling a run of a framework so."""
-    names, most = OFFERED[framework]
+    names, most = offered(framework), FRAMEWORKS[framework].most_nfe
     if sampler not in names:
         yield f"sampler is {sampler}, but framework {framework} offers {', '.join(names)}"
     if most and nfe > most:
@@ -30,9 +25,11 @@ class Cell(Execution):
     checkpoint: Literal["last", "best"] = Field(
         description="weights sampled: of the last step, or of the checkpoint that suite.selections chose"
     )
-    sampler: Literal["dpm_solver", "euler_ode", "euler_sde", "ddim", "ddpm"] = Field(
+    sampler: Literal[*SAMPLERS] = Field(
         "dpm_solver",
-        description="how noise becomes images; euler_sde and ddpm add noise at each step, the others solve the ODE",
+        description="how noise becomes images; "
+        f"{' and '.join(name for name, sampler in SAMPLERS.items() if sampler.draws)} add noise at each step, the "
+        "others solve the ODE",
     )
     nfe: int = Field(20, ge=1, le=100_000, description="network evaluations per image")
     n_images: int = Field(500, ge=2, le=10**8, description="images generated")

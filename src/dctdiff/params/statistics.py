@@ -6,20 +6,25 @@ from pydantic import Field, model_validator
 
 from dctdiff.params.autoencoder import Autoencoder
 from dctdiff.pipeline.slice import Images, Name, Pixels, Slice
+from dctdiff.registry.spaces import SPACES
 
 SMALLEST_BLOCK = 2
-PATCHES = {"pixel": 1, "latent": 8}  # spaces without blocks -> pixels on a side of a value
+
+
+def default_block_size(known: dict) -> int | None:
+    """For the space among the keys that are ``known``; one that is wrong is not."""
+    return SMALLEST_BLOCK if "space" in known and SPACES[known["space"]].has_blocks else None
 
 
 class Codec(Slice):
     dataset: Name = Field(description="key of suite.datasets")
-    space: Literal["dct", "dct_444", "dct_rgb", "patch_rgb", "pixel", "latent"] = Field(
+    space: Literal[*SPACES] = Field(
         "dct",
-        description="what the network sees: DCT blocks of YCbCr with halved chroma, as in the paper, or with chroma in "
-        "full, or of RGB; those blocks without a DCT; pixels; or latents, which an autoencoder makes of them",
+        description="what the network sees, that of the paper first: "
+        + "; ".join(f"{name}: {space.words}" for name, space in SPACES.items()),
     )
     block_size: int = Field(
-        default_factory=lambda known: None if known.get("space") in PATCHES else SMALLEST_BLOCK,
+        default_factory=default_block_size,
         ge=2,
         le=16,
         description="DCT: side B of a DCT block, 2 without this key; a token covers 2B x 2B pixels",
@@ -41,7 +46,7 @@ class Codec(Slice):
     def keys_of_the_space(self):
         if (self.autoencoder is not None) != (self.space == "latent"):
             raise ValueError(f"autoencoder belongs to space latent, which needs it, but space is {self.space}")
-        if self.space in PATCHES:
+        if not SPACES[self.space].has_blocks:
             if self.patch_size is None or self.block_size or self.kept_coefficients:
                 raise ValueError(f"space {self.space} needs patch_size, and no block_size or kept_coefficients")
             return self
@@ -57,4 +62,4 @@ class Codec(Slice):
     @property
     def token_side(self) -> int:
         """Pixels that a token covers in each direction."""
-        return PATCHES[self.space] * self.patch_size if self.space in PATCHES else 2 * self.block_size
+        return SPACES[self.space].token_side(self.block_size, self.patch_size)

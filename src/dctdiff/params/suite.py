@@ -23,6 +23,8 @@ from dctdiff.params.truncation import Truncation
 from dctdiff.params.upsampling import Upsampling
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.slice import Name, Slice, explain, together
+from dctdiff.registry.networks import NETWORKS
+from dctdiff.registry.spaces import SPACES
 
 # In the order of the report; some come with their section. Tables of published distances have
 # other names and follow the first.
@@ -115,6 +117,9 @@ class Suite(Slice):
         for name, run in self.runs.items():
             if run.release:
                 yield from self._wrong_release(name, run)
+            if getattr(NETWORKS[run.network], SPACES[self.codecs[run.codec].space].layout) is None:
+                space = self.codecs[run.codec].space
+                yield f"runs.{name}.network is {run.network}, which is not for the space {space} of {run.codec}"
             if run.encode_each_step and self.codecs[run.codec].space != "latent":
                 yield f"runs.{name}.encode_each_step is for latents; its codec {run.codec} always does; remove it"
         for name, cell in self.cells.items():
@@ -147,7 +152,7 @@ class Suite(Slice):
 
     def _wrong_sizes(self) -> Iterator[str]:
         for name, codec in self.codecs.items():
-            side = {"pixel": "patch_size", "latent": "8 * patch_size"}.get(codec.space, "2 * block_size")
+            side = SPACES[codec.space].token_side_in_words
             yield from self._divisible(f"codecs.{name}", codec.dataset, side, codec.token_side)
         for section in ("truncations", "upsamplings"):
             for name, entry in getattr(self, section).items():

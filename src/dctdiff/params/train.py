@@ -7,6 +7,8 @@ from pydantic import Field, model_validator
 from dctdiff.params.execution import ROUNDING_ONLY, Execution, without_processes
 from dctdiff.params.release import Release
 from dctdiff.pipeline.slice import Count, Name, Seed, Slice
+from dctdiff.registry.networks import NETWORKS, OPTIMISERS
+from dctdiff.registry.samplers import FRAMEWORKS, offered
 
 # These change how a run is executed or how far it goes, not its course: a run goes on from its
 # state when they change. Everything else is part of the identity of the state, candidate_steps
@@ -22,13 +24,15 @@ class Model(Slice):
     """What a network is, whoever has trained it."""
 
     release: Release | None = Field(None, description="published: file of the authors, by path or URL")
-    network: Literal["uvit", "dit"] = Field(
-        "uvit", description="a U-ViT, or a DiT: time and label steer its norms (adaLN-Zero)"
+    network: Literal[*NETWORKS] = Field(
+        "uvit",
+        description="; ".join(f"{name}: {network.words}" for name, network in NETWORKS.items())
+        + "; time and label steer the norms of a DiT (adaLN-Zero)",
     )
-    framework: Literal["continuous", "discrete"] = Field(
+    framework: Literal[*FRAMEWORKS] = Field(
         "continuous",
         description="the diffusion: the SDE, as in the paper but for its DiT, or a chain of 1,000 steps (DDPM) whose "
-        "variances are learned; samplers of a chain are ddpm and ddim",
+        f"variances are learned; samplers of a chain are {' and '.join(offered('discrete'))}",
     )
     embed_dim: int = Field(128, ge=1, le=16_384, description="width of the network")
     depth: int = Field(
@@ -54,17 +58,22 @@ class Model(Slice):
 
     @model_validator(mode="after")
     def framework_of_its_network(self):
-        if self.framework == "discrete" and (self.network != "dit" or self.prediction != "noise"):
+        able = [name for name, network in NETWORKS.items() if self.framework in network.frameworks]
+        if self.network not in able or (self.framework == "discrete" and self.prediction != "noise"):
             raise ValueError(
-                f"framework is discrete with network {self.network} that predicts {self.prediction}, but a chain is "
-                "for network dit and prediction noise"
+                f"framework is {self.framework} with network {self.network} that predicts {self.prediction}, but it is "
+                f"for network {' or '.join(able)}{' and prediction noise' * (self.framework == 'discrete')}"
             )
         return self
 
     @model_validator(mode="after")
     def width_of_its_network(self):
-        if self.network == "dit" and self.embed_dim % 4:
-            raise ValueError(f"embed_dim is {self.embed_dim}, but that of a DiT should be divisible by 4")
+        network = NETWORKS[self.network]
+        if self.embed_dim % network.width_divides_by:
+            raise ValueError(
+                f"embed_dim is {self.embed_dim}, but that of a {network.words} should be divisible by "
+                f"{network.width_divides_by}"
+            )
         if self.embed_dim % self.num_heads:
             raise ValueError(f"embed_dim {self.embed_dim} is not divisible by num_heads {self.num_heads}")
         return self
@@ -114,7 +123,7 @@ class Run(Execution, Model):
     train_steps: Count = Field(
         3000, description="optimiser steps; raising it, up to lr_end_step if there is one, continues the run"
     )
-    optimizer: Literal["adamw", "muon"] = Field(
+    optimizer: Literal[*OPTIMISERS] = Field(
         "adamw", description="AdamW, as in the paper, or Muon for the matrices of the blocks and AdamW for the rest"
     )
     lr: float = Field(0.002, gt=0, le=1, description="learning rate after the warm-up")
@@ -176,8 +185,8 @@ class Run(Execution, Model):
             raise ValueError("release is a .safetensors file of this project; put it under imports, without data set")
         if self.prediction != "noise":
             raise ValueError(f"prediction is {self.prediction}, but the authors' networks predict noise; remove it")
-        if self.network == "dit":
-            raise ValueError("network is dit, but the authors' weights are of U-ViTs; train it")
+        if self.network != "uvit":
+            raise ValueError(f"network is {self.network}, but the authors' weights are of U-ViTs; train it")
         return self
 
     @model_validator(mode="after")
@@ -194,8 +203,9 @@ class Run(Execution, Model):
     def training_of_its_network(self):
         if self.framework == "discrete" and self.t_logit:
             raise ValueError(f"t_logit is {self.t_logit}, but the steps of a discrete chain are drawn alike; remove it")
-        if self.network == "dit" and self.skip_bias_std:
-            raise ValueError("skip_bias_std is set, but a DiT has no skips; remove it")
+        network = NETWORKS[self.network]
+        if self.skip_bias_std and not network.has_skips:
+            raise ValueError(f"skip_bias_std is set, but a {network.words} has no skips; remove it")
         if self.batch_size % self.accumulation_steps:
             raise ValueError(
                 f"batch_size {self.batch_size} is not divisible by accumulation_steps {self.accumulation_steps}"

@@ -8,7 +8,10 @@ digest per definition. What does not count, said here and nowhere else:
 - comments, docstrings, layout, annotations, and the messages of errors and progress (``SPOKEN``);
 - checks of params (``CHECKS``), and of a key of params all but its default: a key that is off by
   default (none, false, 0) is not there for those who do not use it;
-- the other entries of a registry, a dict of alternatives, where the entry is ``chosen``;
+- the other entries of a registry, a dict of alternatives, where the entry is ``chosen``, and of that the words
+  (``WORDS``); if one of its keywords is chosen ("ddim.discrete") all the others;
+- which alternatives there are: a ``Literal``;
+- code that an entry names (``At``), if nothing imports it (``IMPORTED``);
 - methods that nothing reached calls, by their names. If a class of another package is a base, it
   may call any of them, so all count.
 
@@ -31,6 +34,8 @@ PACKAGE = Path(__file__).resolve().parent.parent
 PLUMBING = ("pipeline",)
 SPOKEN = {"UserError", "parse_command", "progress"}  # what these are given in words is for people
 CHECKS = {"field_validator", "model_validator"}
+REFERENCE, IMPORTED = "At", "imported"  # of ``dctdiff.pipeline.named``
+WORDS = {"label", "words"}  # keywords of the entries of registries
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -63,7 +68,7 @@ def meaning(
     """Name -> digest of each definition that ``roots`` reach, themselves included.
 
     Names lack the package: "models.step.Learner.step". ``chosen``: name of a registry -> the entry in
-    use; ``without``: rooms that do not count beside ``PLUMBING``.
+    use, or "entry.keyword"; ``without``: rooms that do not count beside ``PLUMBING``.
     """
     return _Search(dict(chosen), {*PLUMBING, *without}).from_(roots)
 
@@ -130,6 +135,7 @@ class _Search:
         self.found[definition] = said.digest
         for name in said.names:
             self.waiting += self._named(name)
+        self._call_later(IMPORTED, [named for name in said.references for named in self._named(name)])
         for attribute in said.attributes - self.attributes:
             self.attributes.add(attribute)
             self.waiting += self.uncalled.pop(attribute, [])
@@ -147,10 +153,15 @@ class _Search:
         all_count = self._has_foreign_base(definition)
         for function in _methods(definition.module.definitions[definition.name]):
             method = Definition(definition.module, definition.name, function.name)
-            if all_count or function.name in self.attributes or function.name.startswith("__"):
+            if all_count or function.name.startswith("__"):
                 self.waiting.append(method)
             else:
-                self.uncalled.setdefault(function.name, []).append(method)
+                self._call_later(function.name, [method])
+
+    def _call_later(self, attribute: str, definitions: list[Definition]) -> None:
+        """Look at what ``attribute`` calls, now or once something uses it."""
+        waiting = self.waiting if attribute in self.attributes else self.uncalled.setdefault(attribute, [])
+        waiting += definitions
 
     def _has_foreign_base(self, definition: Definition) -> bool:
         module = definition.module
@@ -246,10 +257,11 @@ def _imported_modules(module: Module) -> list[Module]:
 
 @dataclass(frozen=True)
 class Said:
-    """What one definition says: its digest, the full names that it uses, and every ``.attribute``."""
+    """What one definition says: its digest, the full names that it uses or refers to, and every ``.attribute``."""
 
     digest: str
     names: frozenset[str]
+    references: frozenset[str]
     attributes: frozenset[str]
 
 
@@ -258,15 +270,21 @@ def _said(definition: Definition) -> Said:
     return _said_by(definition.module, _nodes(definition))
 
 
-def _said_by_entry(registry: Definition, key: str) -> Said:
-    """Of a dict of alternatives only the entry ``key``."""
+def _said_by_entry(registry: Definition, chosen: str) -> Said:
+    """Of a dict of alternatives only the entry ``chosen``, or a keyword of it: "entry.keyword"."""
+    key, _, part = chosen.partition(".")
     value = registry.module.definitions[registry.name].value
     if not isinstance(value, ast.Dict) or None in value.keys:  # it is put together somehow: all of it counts
         return _said(registry)
     for name, entry in zip(value.keys, value.values, strict=True):
         if ast.literal_eval(name) == key:
-            return _said_by(registry.module, [entry])
-    raise ValueError(f"{registry} has no {key}")
+            keywords = [k for k in getattr(entry, "keywords", []) if k.arg not in WORDS]
+            if isinstance(entry, ast.Call):
+                entry = ast.Call(entry.func, entry.args, keywords)
+            found = [k.value for k in keywords if k.arg == part] if part else [entry]
+            if found:
+                return _said_by(registry.module, found)
+    raise ValueError(f"{registry} has no {chosen}")
 
 
 def _said_by(module: Module, nodes: list[ast.AST]) -> Said:
@@ -279,6 +297,7 @@ def _said_by(module: Module, nodes: list[ast.AST]) -> Said:
     return Said(
         hashlib.sha256("\n".join(lines).encode()).hexdigest(),
         frozenset(_full_name(name, module, imports) for name in used | annotated),
+        frozenset(name for node in stripped for name in _references(node)),
         frozenset(attribute for name in used for attribute in name.split(".")[1:]),
     )
 
@@ -374,6 +393,13 @@ class Silent(ast.NodeTransformer):
         return ast.Constant("")
 
 
+class WithoutLiterals(ast.NodeTransformer):
+    """Takes out which values there are to choose from."""
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        return node.value if ast.unparse(node.value) == "Literal" else self.generic_visit(node)
+
+
 def _is_off(default: ast.expr) -> bool:
     try:
         return not ast.literal_eval(default)
@@ -381,11 +407,18 @@ def _is_off(default: ast.expr) -> bool:
         return False
 
 
+def _references(node: ast.AST) -> Iterator[str]:
+    """Full names of code that stand as text, to be imported when it is used."""
+    for leaf in ast.walk(node):
+        if isinstance(leaf, ast.Call) and ast.unparse(leaf.func) == REFERENCE:
+            yield ast.literal_eval(leaf.args[0])
+
+
 def _annotations(node: ast.AST) -> Iterator[ast.expr]:
     """Types of what comes from outside; what is made inside is reached where it is made."""
     for leaf in ast.walk(node):
         if isinstance(leaf, ast.arg | ast.AnnAssign) and leaf.annotation:
-            yield leaf.annotation
+            yield WithoutLiterals().visit(copy.deepcopy(leaf.annotation))
 
 
 def _imports(nodes: Iterable[ast.AST]) -> dict[str, str]:

@@ -18,8 +18,6 @@ from dctdiff.spaces.zigzag import zigzag
 
 FIRST_TIME = 1e-3  # of the SNR's time axis: where the Euler samplers end
 PLATE = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}  # behind text on a picture
-CHANNEL_NAMES = {"y": "Y", "cb": "Cb", "cr": "Cr", "r": "R", "g": "G", "b": "B",
-                 "z1": "latent 1", "z2": "latent 2", "z3": "latent 3", "z4": "latent 4"}  # fmt: skip
 
 
 def coefficient_distributions(name: str, statistics: dict) -> Figure:
@@ -37,7 +35,7 @@ def coefficient_distributions(name: str, statistics: dict) -> Figure:
             histogram = np.array(summary["histogram"][index], dtype=float)
             histogram[histogram == 0] = np.nan  # a gap in the line
             axes.plot(centres, histogram / max(1, np.nansum(histogram)), color=colour, linewidth=1)
-        axes.set(title=CHANNEL_NAMES[channel], xlabel="value / eta", xlim=(-1, 1), xticks=(-1, 0, 1))
+        axes.set(title=channel.capitalize(), xlabel="value / eta", xlim=(-1, 1), xticks=(-1, 0, 1))
     for axes in all_axes[0, 1:]:
         axes.sharey(all_axes[0, 0])
         axes.tick_params(which="both", labelleft=False)
@@ -52,7 +50,7 @@ def coefficient_distributions(name: str, statistics: dict) -> Figure:
     most = max(max(summary["entropy"]) for summary in channels.values())
     for axes, (channel, summary) in zip(all_axes[1], channels.items(), strict=True):
         picture = _entropy_map(axes, np.array(summary["entropy"]).reshape(side, side), most)
-        axes.set_title(f"{CHANNEL_NAMES[channel]}: entropy of each coefficient", fontsize="medium")
+        axes.set_title(f"{channel.capitalize()}: entropy of each coefficient", fontsize="medium")
     all_axes[1, 0].set_ylabel("vertical frequency")
     figure.colorbar(picture, ax=all_axes[1], label="bit")
     return figure
@@ -140,7 +138,7 @@ def snr_per_frequency(name: str, spectrum: dict) -> Figure:
             axes.text(
                 0.9, dct["kept_coefficients"] + 0.02 * len(places), "dropped", ha="right", va="bottom", bbox=PLATE
             )
-        axes.set(xscale="log", xlabel="t", title=CHANNEL_NAMES[channel], xlim=(FIRST_TIME, 1), ylim=edges[[0, -1]])
+        axes.set(xscale="log", xlabel="t", title=channel.capitalize(), xlim=(FIRST_TIME, 1), ylim=edges[[0, -1]])
     all_axes[0].set_ylabel("coefficient, in zigzag order")
     all_axes[0].yaxis.get_major_locator().set_params(integer=True)
     figure.colorbar(picture, ax=all_axes, label="signal-to-noise ratio", extend="both")

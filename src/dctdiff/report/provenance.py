@@ -3,8 +3,8 @@
 import shlex
 from collections.abc import Iterator
 
-from dctdiff.params.forms import CHANNELS
 from dctdiff.params.seeds import groups_of_cells
+from dctdiff.registry.spaces import SPACES
 from dctdiff.report.spent import Job, quality_jobs
 from dctdiff.report.tables.fields import Evaluations
 from dctdiff.report.tables.grid import cells_of_grids
@@ -34,7 +34,7 @@ def jobs_behind(plan: dict, evaluations: Evaluations) -> dict[str, list[Job | No
         ],
         "upsampling": [("upsampling", name) for name in plan["upsamplings"] for _ in range(4)],
         "statistics": [
-            ("statistics", name) for name, codec in plan["codecs"].items() for _ in CHANNELS[codec["space"]]
+            ("statistics", name) for name, codec in plan["codecs"].items() for _ in SPACES[codec["space"]].channels
         ],
         "grid": [("evaluate", name) for *_, name, _ in cells_of_grids(plan)] if plan.get("grid") else [],
         "seeds": [("evaluate", names[0]) for names in groups_of_cells(plan) if len(names) > 1],

@@ -14,6 +14,10 @@ class PixelCodec:
         """``(N, R, R, 3)`` uint8 -> ``(N, 3, R, R)`` float32 in [-1, 1]."""
         return images.permute(0, 3, 1, 2).float() / 127.5 - 1.0
 
+    def coefficients(self, images: torch.Tensor) -> torch.Tensor:
+        """``(N, R, R, 3)`` uint8 -> ``(N, 3, R, R)`` float32, around 0."""
+        return images.permute(0, 3, 1, 2).float() - 127.5
+
     def decode(self, pixels: torch.Tensor) -> torch.Tensor:
         """``(N, 3, R, R)`` float32 -> ``(N, R, R, 3)`` uint8, rounded (protocol point 17)."""
         values = (pixels.float() + 1.0) * 127.5

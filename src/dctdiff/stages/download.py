@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dctdiff.data.archive import write_archive
-from dctdiff.data.fetching import RENEW, Remote, obtain
-from dctdiff.data.photographs import read_photographs
-from dctdiff.data.sources import AGAIN, CORRECT, Wanted, check, read_files
+from dctdiff.data.fetching import FOLDER, RENEW, Remote, file_name, obtain
+from dctdiff.data.sources import AGAIN, CORRECT, Wanted, check
 from dctdiff.params.download import Download
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.record import Used
+from dctdiff.registry.sources import SOURCES
 
 PATHS = {
     "out_source": "archive of the untouched images",
@@ -23,29 +23,31 @@ PATHS = {
 def sources(download: Download) -> tuple[Path, ...]:
     """The archives and folders that are read, where they lie."""
     addresses = [*(download.train or []), *(download.heldout or [])]
-    if download.source == "files":
+    if SOURCES[download.source].fetch is None:
         return tuple(Path(address).expanduser() for address in addresses)
-    return tuple(Remote(download.source, address, download.filename).target for address in addresses)
+    return tuple(remote_of(download, address).target for address in addresses)
+
+
+def remote_of(download: Download, address: str) -> Remote:
+    source = SOURCES[download.source]
+    target = FOLDER / (download.filename or f"{file_name(address)}{source.suffix}")
+    return Remote(address, target, source.page.format(address), source.fetch.imported())
 
 
 def place_of(download: Download, address: str, digests: dict[str, str]) -> Path:
     """Where an archive or folder lies, once it is fetched and checked."""
-    if download.source == "files":
+    if SOURCES[download.source].fetch is None:
         place = Path(address).expanduser()
         check(place, digests, remedy=CORRECT if place.is_dir() else AGAIN)
         return place
-    remote = Remote(download.source, address, download.filename)
-    return obtain(remote, lambda path, shown, remedy: check(path, digests, shown, remedy))
+    return obtain(remote_of(download, address), lambda path, shown, remedy: check(path, digests, shown, remedy))
 
 
 def entries(download: Download, counts: dict[str, int]) -> Iterator[tuple[str, bytes]]:
     """Name and bytes of each image; to ``counts`` is added what becomes of those that cannot be used as they are."""
-    if download.source == "scikit-image":
-        for name, content in read_photographs():
-            yield f"train/{name}", content
-        return
+    source = SOURCES[download.source]
     digests = {"sha256": download.train_sha256, "md5": download.train_md5}
-    places = [place_of(download, address, digests) for address in download.train]
+    places = [place_of(download, address, digests) for address in download.train or []]
     policy = {"unfit": download.unfit, "background": download.background}
     splits = [(places, Wanted(download.format, "train", download.train_folder, download.n_train, **policy))]
     if download.has_heldout:
@@ -54,15 +56,15 @@ def entries(download: Download, counts: dict[str, int]) -> Iterator[tuple[str, b
         heldout = Wanted(download.format, "heldout", download.heldout_folder, download.n_heldout, **policy)
         splits.append((places, heldout))
     for places, wanted in reversed(splits):  # in the order of the names
-        remedy = RENEW if download.source != "files" else CORRECT if places[0].is_dir() else AGAIN
-        for name, content in read_files(places, wanted, remedy, counts):
+        remedy = RENEW if source.fetch else CORRECT if places and places[0].is_dir() else AGAIN
+        for name, content in source.read.imported()(places, wanted, remedy, counts):
             yield f"{wanted.split}/{name}", content
 
 
 def main(paths: Namespace, download: Download) -> Used:
     record = {"stage": "download", **download.model_dump(exclude_none=True, exclude={"unfit", "background"})}
     write_archive(paths.out_source, entries(download, record), record)  # the record is written last, with the counts
-    return Used(files=sources(download))
+    return Used({"SOURCES": download.source}, sources(download))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from dctdiff.params.statistics import Codec
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import write_text
+from dctdiff.pipeline.record import Used
 
 PATHS = {
     "images": "archive of the training images",
@@ -31,24 +32,25 @@ def moments(batches: Iterator[np.ndarray], resolution: int, codec: Codec) -> Ite
     # Here: of other spaces the stage has nothing to do, and needs neither.
     import torch
 
-    from dctdiff.models.config import codec_values, latent_codec
+    from dctdiff.models.config import codec_of, codec_values
     from dctdiff.pipeline.hardware import default_device
 
-    encoder = latent_codec(SimpleNamespace(**codec_values({**codec.model_dump(), "resolution": resolution})))
+    encoder = codec_of(SimpleNamespace(**codec_values({**codec.model_dump(), "resolution": resolution})))
     for batch in batches:
         images = torch.from_numpy(batch).to(default_device())
         yield torch.stack([encoder.moments(images), encoder.moments(images.flip(2))], dim=1).cpu().numpy()
 
 
-def main(paths: Namespace, codec: Codec) -> None:
+def main(paths: Namespace, codec: Codec) -> Used:
     if codec.space != "latent":
         write_text(paths.out_latents, "")  # DVC, which has no conditions, wants one of each codec
-        return
+        return Used({"SPACES": codec.space})
     resolution = next(image_batches(paths.images, 1, 1)).shape[1]
     if resolution % codec.token_side:
         raise UserError(f"{paths.images}: {resolution} pixels are not divisible by tokens of {codec.token_side}")
     encoded = moments(image_batches(paths.images, BATCH_SIZE), resolution, codec)
     write_array(paths.out_latents, encoded, count_images(paths.images), "latents")
+    return Used({"SPACES": codec.space})
 
 
 if __name__ == "__main__":

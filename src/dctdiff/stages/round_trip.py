@@ -8,15 +8,15 @@ import numpy as np
 import torch
 
 from dctdiff.data.archive import count_images, encode_jpeg, image_batches, write_archive
-from dctdiff.models.config import CODECS, codec_values
+from dctdiff.models.config import codec_of, codec_values
 from dctdiff.params.forms import MeasuredCodec
 from dctdiff.params.round_trip import RoundTrip
-from dctdiff.params.statistics import PATCHES
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.files import read_json, sha256
 from dctdiff.pipeline.hardware import default_device
 from dctdiff.pipeline.progress import progress
 from dctdiff.pipeline.record import Used
+from dctdiff.registry.spaces import SPACES
 
 PATHS = {
     "images": "archive of the held-out images",
@@ -29,7 +29,7 @@ BATCH_SIZE = 100
 
 def round_trip(batches: Iterable[np.ndarray], statistics: dict) -> Iterator[np.ndarray]:
     """Batches of ``(n, R, R, 3)`` uint8 through the codec of a statistics file and back."""
-    codec = CODECS[statistics["space"]](SimpleNamespace(**codec_values(statistics)))
+    codec = codec_of(SimpleNamespace(**codec_values(statistics)))
     device = default_device() if needs_gpu(statistics) else torch.device("cpu")
     for batch in batches:
         yield codec.decode(codec.encode(torch.from_numpy(batch).to(device))).cpu().numpy()
@@ -51,7 +51,8 @@ def entries(images: str, statistics: dict, jpeg_quality: int) -> Iterator[tuple[
 def main(paths: Namespace, params: RoundTrip) -> Used:
     statistics = read_json(paths.statistics, MeasuredCodec)
     # The paper's samples of the two spaces differ in their quality (protocol point 17).
-    jpeg_quality = params.pixel_jpeg_quality if statistics["space"] in PATCHES else params.dct_jpeg_quality
+    in_blocks = SPACES[statistics["space"]].has_blocks
+    jpeg_quality = params.dct_jpeg_quality if in_blocks else params.pixel_jpeg_quality
     record = {
         "stage": "round_trip",
         "jpeg_quality": jpeg_quality,
@@ -59,7 +60,7 @@ def main(paths: Namespace, params: RoundTrip) -> Used:
         "statistics_sha256": sha256(paths.statistics),
     }
     write_archive(paths.out_images, entries(paths.images, statistics, jpeg_quality), record)
-    return Used({"CODECS": statistics["space"]})
+    return Used({"SPACES": statistics["space"]})
 
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ def main(paths: Namespace, cell: Cell) -> Used | None:
     write_archive(paths.out_samples, images, record)
     draw = write_class_grid if config.num_classes else write_grid
     draw(paths.out_grid, paths.out_samples)
-    return Used(choices(config.space, config.network_kind, config.framework) | {"SAMPLERS": cell.sampler})
+    return Used(choices(config.space, config.network_kind, config.framework, sampler=cell.sampler))
 
 
 if __name__ == "__main__":

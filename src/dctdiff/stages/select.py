@@ -127,7 +127,7 @@ def main(paths: Namespace, params: SelectionSet) -> Used | None:
     steps = first_says(lambda: candidates_in(paths.checkpoints))
     digests = first_says(lambda: {path: sha256(path) for path in steps})
     config = read_config(next(iter(steps)))
-    entries = choices(config.space, config.network_kind, config.framework) | {"SAMPLERS": params.sampler}
+    entries = choices(config.space, config.network_kind, config.framework, sampler=params.sampler)
     values: dict[Path, float | None] = dict.fromkeys(steps)
     if len(steps) > 1:
         key = fingerprint(params, sha256(paths.reference_file), entries)

@@ -15,6 +15,7 @@ from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.digests import digests
 from dctdiff.pipeline.estimate import expect
 from dctdiff.pipeline.files import write_text
+from dctdiff.registry.sources import SOURCES
 from dctdiff.stages.download import sources
 
 PATHS = {
@@ -25,7 +26,7 @@ PATHS = {
 
 def described(download: Download) -> str | None:
     """A line for each local folder or archive; None if one is not there: it has not changed, then."""
-    if download.source != "files":
+    if SOURCES[download.source].fetch or not SOURCES[download.source].address:
         return "checked when it is fetched\n"
     found = digests(sources(download))
     return None if None in found.values() else "".join(f"{sha256}  {path}\n" for path, sha256 in found.items())

@@ -10,14 +10,14 @@ import torch
 from dctdiff.analysis import statistics
 from dctdiff.data.archive import count_images, image_batches
 from dctdiff.data.packing import open_latents
-from dctdiff.models.config import CODECS
-from dctdiff.params.forms import CHANNELS
-from dctdiff.params.statistics import PATCHES, Codec
+from dctdiff.models.config import codec_of
+from dctdiff.params.statistics import Codec
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import sha256, write_json
 from dctdiff.pipeline.progress import progress
 from dctdiff.pipeline.record import Used
+from dctdiff.registry.spaces import SPACES
 from dctdiff.spaces import latent
 from dctdiff.spaces.zigzag import zigzag
 
@@ -29,7 +29,6 @@ PATHS = {
 
 BATCH_SIZE = 500  # images, at most
 BATCH_PIXELS = BATCH_SIZE * 64**2  # at most: large images go in smaller batches
-PIXEL_ETA = 127.5  # pixels are scaled to [-1, 1] whatever their distribution
 
 
 def channels_of(images: np.ndarray, space: str, block_size: int | None) -> dict[str, np.ndarray]:
@@ -37,26 +36,27 @@ def channels_of(images: np.ndarray, space: str, block_size: int | None) -> dict[
 
     ``images``: (n, R, R, 3) uint8, or of a latent space means (n, 4, r, r) float32.
     """
-    if space == "latent":
-        return {name: images[:, index].reshape(-1, 1) for index, name in enumerate(CHANNELS[space])}
-    if space == "pixel":
-        values = images.reshape(-1, 3).astype(np.float32) - PIXEL_ETA
-        return {name: values[:, [index]] for index, name in enumerate(CHANNELS[space])}
-    sizes = {"resolution": images.shape[1], "block_size": block_size, "kept_coefficients": block_size**2, "eta": 1.0}
-    values = (
-        CODECS[space](SimpleNamespace(**sizes))
-        .coefficients(torch.from_numpy(images))
-        .unflatten(-1, (-1, block_size**2))
-    )
-    row_major = values[..., np.argsort(zigzag(block_size))]
-    parts = row_major.split(list(CHANNELS[space].values()), dim=2)
-    return {name: part.reshape(-1, block_size**2).numpy() for name, part in zip(CHANNELS[space], parts, strict=True)}
+    names = SPACES[space].channels
+    if not SPACES[space].has_blocks:
+        planes = images if SPACES[space].stored == "latents" else _values(images, space=space)
+        return {name: planes[:, index].reshape(-1, 1) for index, name in enumerate(names)}
+    sizes = {"block_size": block_size, "kept_coefficients": block_size**2, "eta": 1.0}
+    values = _values(images, space=space, **sizes)
+    values = values.reshape(*values.shape[:2], -1, block_size**2)[..., np.argsort(zigzag(block_size))]
+    parts = np.split(values, np.cumsum(list(names.values()))[:-1], axis=2)
+    return {name: part.reshape(-1, block_size**2) for name, part in zip(names, parts, strict=True)}
+
+
+def _values(images: np.ndarray, **sizes) -> np.ndarray:
+    codec = codec_of(SimpleNamespace(resolution=images.shape[1], **sizes))
+    return codec.coefficients(torch.from_numpy(images)).numpy()
 
 
 def count(batches: Iterable[np.ndarray], n_images: int, codec: Codec) -> dict[str, statistics.CoefficientCounts]:
     """Count the values of each channel of ``n_images`` images, batches as in ``channels_of``."""
-    n_coefficients = 1 if codec.space in PATCHES else codec.block_size**2
-    counts = {name: statistics.CoefficientCounts(n_coefficients) for name in CHANNELS[codec.space]}
+    space = SPACES[codec.space]
+    n_coefficients = codec.block_size**2 if space.has_blocks else 1
+    counts = {name: statistics.CoefficientCounts(n_coefficients) for name in space.channels}
     with progress("statistics", n_images, "images") as bar:
         for batch in batches:
             for name, values in channels_of(batch, codec.space, codec.block_size).items():
@@ -66,11 +66,11 @@ def count(batches: Iterable[np.ndarray], n_images: int, codec: Codec) -> dict[st
 
 
 def scale(counts: dict[str, statistics.CoefficientCounts], codec: Codec) -> float:
-    """eta: of Y, or of those of red, green and blue, or of all latents, the largest."""
-    if codec.space == "pixel":
-        return PIXEL_ETA
-    channels = CHANNELS[codec.space] if codec.space in ("dct_rgb", "patch_rgb", "latent") else ("y",)
-    return max(statistics.eta(*counts[name].distribution(0), codec.tau) for name in channels)
+    """eta: the largest of the channels that it is measured of; pixels have theirs whatever their distribution."""
+    space = SPACES[codec.space]
+    if space.eta is not None:
+        return space.eta
+    return max(statistics.eta(*counts[name].distribution(0), codec.tau) for name in space.scaled_by)
 
 
 def latent_means(paths: Namespace, resolution: int, n_images: int, batch_size: int) -> Iterator[np.ndarray]:
@@ -88,7 +88,7 @@ def main(paths: Namespace, codec: Codec) -> Used:
         raise UserError(f"{paths.images}: {resolution} pixels are not divisible by tokens of {codec.token_side}")
     batch_size = max(1, min(BATCH_SIZE, BATCH_PIXELS // resolution**2))
     n_images = count_images(paths.images, codec.n_images)
-    if codec.space == "latent":
+    if SPACES[codec.space].stored == "latents":
         batches = latent_means(paths, resolution, n_images, batch_size)
     else:
         batches = image_batches(paths.images, batch_size, n_images)
@@ -105,7 +105,7 @@ def main(paths: Namespace, codec: Codec) -> Used:
             "channels": {name: c.summary(codec.tau, eta) for name, c in counts.items()},
         },
     )
-    return Used({"CODECS": codec.space})
+    return Used({"SPACES": codec.space})
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from dctdiff.data.archive import class_labels, image_names
-from dctdiff.data.fetching import WEIGHTS, Remote, obtain_weights
+from dctdiff.data.fetching import WEIGHTS, obtain_weights, of_url
 from dctdiff.models.config import ModelConfig, model_config
 from dctdiff.models.release import check_file, check_own_file, check_weights, read_state_dict
 from dctdiff.models.weights import save_model, write_checkpoints
@@ -40,7 +40,7 @@ UNKNOWN_STEP = 0  # names the checkpoint of a release whose steps are not known
 
 def place(release: Release | Autoencoder) -> Path:
     """Where the file of a release lies, or that of an autoencoder, or will once it is fetched."""
-    return Path(release.file) if release.url is None else Remote("http", release.url, folder=WEIGHTS).target
+    return Path(release.file) if release.url is None else of_url(release.url, WEIGHTS).target
 
 
 def checked(release: Release) -> tuple[Path, str]:

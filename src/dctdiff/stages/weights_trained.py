@@ -22,10 +22,9 @@ from dctdiff.models.identity import run_identity
 from dctdiff.models.state import candidates, state_folder
 from dctdiff.models.training import train
 from dctdiff.models.weights import save_model, write_checkpoints
-from dctdiff.params.forms import CHANNELS, Weighing
+from dctdiff.params.forms import Weighing
 from dctdiff.params.jobs import choices
 from dctdiff.params.machine import MACHINE, read_machine, uneven_shares
-from dctdiff.params.statistics import PATCHES
 from dctdiff.params.train import Run
 from dctdiff.pipeline.agreement import first_does
 from dctdiff.pipeline.command import run_stage
@@ -37,6 +36,7 @@ from dctdiff.pipeline.owner import owned
 from dctdiff.pipeline.record import Used
 from dctdiff.pipeline.requeue import TIME_IS_NEARLY_OVER, queue_again
 from dctdiff.pipeline.signals import stop_on_signals
+from dctdiff.registry.spaces import SPACES
 from dctdiff.spaces.zigzag import zigzag
 
 PATHS = {
@@ -63,7 +63,7 @@ def training_labels(images: str, num_classes: int | None) -> np.ndarray | None:
 
 def packed_images(paths: Namespace, run: Run, config: ModelConfig) -> tuple[str, np.ndarray]:
     """The file that is trained on, and what it holds: pixels, or what the autoencoder has said of them."""
-    if config.space == "latent" and not run.encode_each_step:
+    if SPACES[config.space].stored == "latents" and not run.encode_each_step:
         return paths.latents, open_latents(paths.latents, paths.images, config.codec().shape)
     return paths.pixels, open_pixels(paths.pixels, paths.images, config.resolution)
 
@@ -75,14 +75,14 @@ def trained_on(packed: str, labels: np.ndarray | None) -> dict[str, str | None]:
 
 def token_weights(run: Run, config: ModelConfig, statistics: dict) -> list[float]:
     """Entropy weights of all blocks of a token (protocol point 22); pixels and latents have none."""
-    if config.space in PATCHES or run.loss_weights == "uniform":
+    if not SPACES[config.space].has_blocks or run.loss_weights == "uniform":
         return [1.0]
     order = np.array(zigzag(config.block_size))
     weights = {
         name: loss_weights(np.array(channel["entropy"])[order].tolist(), config.kept_coefficients)
         for name, channel in statistics["channels"].items()
     }
-    return [weight for name, blocks in CHANNELS[config.space].items() for weight in blocks * weights[name]]
+    return [weight for name, blocks in SPACES[config.space].channels.items() for weight in blocks * weights[name]]
 
 
 def processes(paths: Namespace) -> int:

@@ -7,12 +7,12 @@ import numpy as np
 
 from dctdiff.params.jobs import models_of
 from dctdiff.params.seeds import family, groups_of_cells
+from dctdiff.registry.samplers import SAMPLERS
 from dctdiff.report.charts.style import (
     COLOURS,
     DASHES,
     FLOOR_DASHES,
     QUIET,
-    SOLID,
     WIDE_RANGE,
     Look,
     chart_of,
@@ -25,13 +25,9 @@ from dctdiff.report.charts.style import (
 )
 from dctdiff.report.provenance import made_id
 
-SAMPLERS = {  # dash, shape and name
-    "dpm_solver": (SOLID, "circle", "DPM-Solver"),
-    "euler_ode": (DASHES[1], "square", "Euler ODE"),
-    "euler_sde": (DASHES[2], "triangle-up", "Euler SDE"),
-    "ddim": (DASHES[3], "diamond", "DDIM"),
-    "ddpm": ([3, 2], "triangle-down", "DDPM"),
-}
+# Of samplers, in their order.
+SAMPLER_DASHES = (*DASHES, [3, 2])
+SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-right")
 BESIDE = 12  # pixels from the bar of one run to that of the next
 ASIDE = alt.ExprRef("datum.aside")
 SERIES = alt.Tooltip("series:N", title=" ")
@@ -49,7 +45,8 @@ def against_nfe(plan: dict, evaluations: dict[str, dict[str, dict]], dataset: st
     points.sort(key=lambda point: runs.index(point["run"]))
     dressed = {}
     for point in points:
-        dash, shape, _ = SAMPLERS[point["sampler"]]
+        place = list(SAMPLERS).index(point["sampler"])
+        dash, shape = SAMPLER_DASHES[place % len(SAMPLER_DASHES)], SHAPES[place % len(SHAPES)]
         dressed[point["series"]] = Look(COLOURS[runs.index(point["run"]) % len(COLOURS)], dash, shape)
     dressed |= floor_looks(floors)
     nfes = sorted({point["nfe"] for point in points})
@@ -89,7 +86,7 @@ def nfe_points(plan: dict, evaluations: dict[str, dict[str, dict]], dataset: str
     for names in groups:
         cell, values = cells[names[0]], [measured[name]["value"] for name in names]
         run = family(models_of(plan), cell["run"])
-        label = f"{run}, {SAMPLERS[cell['sampler']][2]}"
+        label = f"{run}, {SAMPLERS[cell['sampler']].label}"
         label += ", best checkpoint" if cell.get("checkpoint", "last") == "best" else ""
         label += f", n = {cell['n_images']}" if several_n else ""
         points.append(

@@ -5,17 +5,10 @@ import statistics
 import pandas as pd
 
 from dctdiff.params.seeds import family
+from dctdiff.registry.spaces import SPACES
 from dctdiff.report.tables.fields import NONE, NOT_RUN
 from dctdiff.report.tables.recipes import measured_how
 
-WORDS = {
-    "pixel": "pixels",
-    "patch_rgb": "RGB patches",
-    "dct_rgb": "RGB blocks",
-    "dct_444": "YCbCr blocks",
-    "dct": "YCbCr blocks, colour halved",
-}
-OF_DCT = ("dct_rgb", "dct_444", "dct")
 USUAL_TAU = 98.25  # of the paper
 
 
@@ -37,28 +30,29 @@ def variant_in_words(plan: dict, name: str) -> str:
     """What the network of a run sees, and how; runs that differ in nothing but the seed have the same words."""
     run = plan["runs"][family(plan["runs"], name)]
     codec = plan["codecs"][run["codec"]]
-    words = [WORDS[codec["space"]]]
-    if codec["space"] in OF_DCT:
+    space = SPACES[codec["space"]]
+    words = [space.words]
+    if space.frequencies:
         all_of_block = codec["block_size"] ** 2
         words += [f"{codec['kept_coefficients']} of {all_of_block} kept"] * (codec["kept_coefficients"] < all_of_block)
         words += [f"tau {codec['tau']:g}"] * (codec["tau"] != USUAL_TAU)
     words += [f"SNR scale {run['snr_scale']:g}"]
-    words += ["entropy weights"] * (codec["space"] != "pixel" and run["loss_weights"] == "entropy")
+    words += ["entropy weights"] * (space.has_blocks and run["loss_weights"] == "entropy")
     return ", ".join(words)
 
 
 def _row(plan: dict, name: str, found: list[dict]) -> dict[str, str]:
     run = plan["runs"][name]
     codec = plan["codecs"][run["codec"]]
-    in_blocks, of_dct = codec["space"] != "pixel", codec["space"] in OF_DCT
+    space = SPACES[codec["space"]]
     distances = [one["distance"] for one in found]
     return {
         "variant": name,
-        "what the network sees": WORDS[codec["space"]],
-        "kept": f"{codec['kept_coefficients']} of {codec['block_size'] ** 2}" if of_dct else NONE,
-        "tau": f"{codec['tau']:g}" if in_blocks else NONE,
+        "what the network sees": space.words,
+        "kept": f"{codec['kept_coefficients']} of {codec['block_size'] ** 2}" if space.frequencies else NONE,
+        "tau": f"{codec['tau']:g}" if space.has_blocks else NONE,
         "SNR scale": f"{run['snr_scale']:g}",
-        "loss weights": run["loss_weights"] if in_blocks else NONE,
+        "loss weights": run["loss_weights"] if space.has_blocks else NONE,
         "distance": f"{statistics.fmean(distances):.2f}" if distances else NOT_RUN,
         "seeds": ", ".join(f"{value:.2f}" for value in distances) if len(distances) > 1 else str(len(distances)),
     }

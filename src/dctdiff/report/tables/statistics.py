@@ -2,8 +2,7 @@
 
 import pandas as pd
 
-from dctdiff.params.forms import CHANNELS
-from dctdiff.params.statistics import PATCHES
+from dctdiff.registry.spaces import SPACES
 from dctdiff.report.tables.fields import NONE, NOT_KNOWN, NOT_RUN
 from dctdiff.spaces.zigzag import zigzag
 
@@ -14,7 +13,7 @@ def statistics_table(plan: dict, statistics: dict[str, dict]) -> pd.DataFrame:
     """eta and the first entropies of each channel, with the published ones where there are."""
     rows = []
     for name, codec in plan["codecs"].items():
-        for channel in CHANNELS[codec["space"]]:
+        for channel in SPACES[codec["space"]].channels:
             found = statistics.get(name)
             published = plan["published"].get("statistics", {}).get(name)
             ours = found["channels"][channel]["entropy"] if found else None
@@ -36,7 +35,7 @@ def statistics_table(plan: dict, statistics: dict[str, dict]) -> pd.DataFrame:
 
 
 def first_entropies(row_major: list[float], codec: dict) -> str:
-    order = [0] if codec["space"] in PATCHES else zigzag(codec["block_size"])
+    order = zigzag(codec["block_size"]) if SPACES[codec["space"]].has_blocks else [0]
     return " ".join(f"{row_major[index]:.3f}" for index in order[:SHOWN_ENTROPIES])
 
 
