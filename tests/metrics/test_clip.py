@@ -1,5 +1,6 @@
 """CLIP embeddings, with a tiny network of random weights: the file, the preparation of images, the network."""
 
+import dataclasses
 import hashlib
 
 import numpy as np
@@ -12,6 +13,7 @@ from dctdiff.metrics import clip
 from dctdiff.metrics.features import load_extractor, weights_file
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.hardware import import_torchvision
+from dctdiff.registry.extractors import EXTRACTORS
 
 CPU = torch.device("cpu")
 TINY = {
@@ -35,11 +37,17 @@ def whole_clip() -> dict[str, torch.Tensor]:
     return state | {"vision_model.embeddings.position_ids": torch.arange(5)[None]}  # which files of old versions hold
 
 
+def use_tiny(monkeypatch) -> None:
+    monkeypatch.setattr(clip, "SHAPE", TINY)
+    resized = dataclasses.replace(EXTRACTORS["clip"], resolution=TINY["image_size"])
+    monkeypatch.setitem(EXTRACTORS, "clip", resized)
+
+
 @pytest.fixture
 def weights(tmp_path, monkeypatch) -> dict[str, torch.Tensor]:
     """A tiny CLIP in place of the published one, where its file is looked for."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(clip, "SHAPE", TINY)
+    use_tiny(monkeypatch)
     state, path = whole_clip(), weights_file("clip")
     path.parent.mkdir(parents=True)
     torch.save(state, path)
@@ -128,7 +136,7 @@ def test_other_weights_are_refused(weights, monkeypatch):
 
 def test_weights_that_are_missing_are_fetched_by_their_digest(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(clip, "SHAPE", TINY)
+    use_tiny(monkeypatch)
     asked = []
 
     def no_network(url, path, hash_prefix):
