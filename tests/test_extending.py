@@ -94,6 +94,8 @@ def test_the_examples_run(extended):
     # Of grey images, which these nearly are, most lies in one channel.
     bits = {name: channel["entropy"][0] for name, channel in statistics["channels"].items()}
     assert bits["grey"] > max(bits["red-green"], bits["blue"])
+    words = run(extended, "dctdiff", "info", "results/runs/micro32-mixer/last.safetensors")
+    assert "MLP-Mixer" in words
     for name in ("opponent", "mixer"):
         log = (extended / f"results/training/micro32-{name}.jsonl").read_text().splitlines()
         assert json.loads(log[-1])["step"] == 6 and np.isfinite(json.loads(log[-1])["loss"])
@@ -124,5 +126,5 @@ def test_a_network_is_refused_where_it_is_not_for_a_space(extended):
     (extended / "wrong.yaml").write_text(yaml.safe_dump({"suites": {"micro": suite}, "suite": suite}))
     output = run(extended, "python", "-m", "dctdiff.stages.validate", "--params", "wrong.yaml", "--published",
                  "data/published.yaml", "--out_valid", "v", "--out_record", "r.json", fails=True)  # fmt: skip
-    assert "runs.micro32-mixer.network is mixer, which is not for the space pixel of micro32-pixel" in output
+    assert "runs.micro32-mixer.network is mixer, which is not for the space pixel" in output
     assert "Traceback" not in output

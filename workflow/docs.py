@@ -48,6 +48,7 @@ from dctdiff.report.charts.seconds import against_seconds
 from dctdiff.report.charts.style import png
 from dctdiff.report.charts.variants import side_by_side
 from dctdiff.report.method import method
+from dctdiff.report.tables import recipes
 from dctdiff.report.tables.ablation import ablation_table, variant_in_words
 from dctdiff.report.tables.analysis import best_m
 from dctdiff.report.tables.fields import NOT_RUN, metric_with_n
@@ -106,7 +107,7 @@ class Headline:
 
 RECIPES = "cifar10-recipes"  # the suite that the docs show as one table of runs
 ABLATION = "cifar10-ablation"  # and that as one of variants
-METHODS = {"dct": "DCTdiff", "pixel": "U-ViT", "dctdiff": "DCTdiff", "uvit": "U-ViT"}  # part of the name of a run
+METHODS = {**recipes.METHODS, "dctdiff": "DCTdiff", "uvit": "U-ViT"}  # part of the name of a run
 
 HEADLINES = [
     Headline("CIFAR-10: eta", "cifar10", "statistics", "cifar10-dct"),

@@ -80,6 +80,17 @@ def test_arithmetic_is_float32(name):
     assert {state.dtype for state in [*network.states, end]} == {torch.float32}
 
 
+@pytest.mark.parametrize("name", offered("continuous"))
+def test_many_steps_arrive_at_the_data(name):
+    """Of Gaussian data, whatever the order of the solver."""
+    solver = SAMPLERS[name].continuous.imported()
+    if SAMPLERS[name].draws:
+        _, found = variances(solver, 400)
+        assert found[-1].item() == pytest.approx(DATA_STD**2, rel=0.06)
+    else:
+        assert error(solver, 400, 0.0) < 0.01
+
+
 def test_orders_of_the_protocol():
     assert dpm_solver_orders(50) == [3] * 16 + [2]
     assert dpm_solver_orders(100) == [3] * 33 + [1]

@@ -149,7 +149,7 @@ def test_an_edit_of_a_function_moves_the_code_of_a_run_if_it_counts_and_else_not
     assert moved == before.keys() & FUNCTIONS.keys()
     assert {"models.step.Learner.optimise", "diffusion.draws.seed_from", "models.optimiser.update_ema"} <= moved
     rooms = {name.partition(".")[0] for name in moved}
-    assert rooms == {"spaces", "diffusion", "networks", "models"}
+    assert rooms == {"registry", "spaces", "diffusion", "networks", "models"}
     assert not {name for name in moved if "samplers" in name or "decode" in name.lower()} - INTERFACE
     other = "dct" if model == "pixel" else "pixel"
     assert not [name for name in moved if name.startswith((f"spaces.{other}", f"models.config.{other}"))]

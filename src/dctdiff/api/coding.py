@@ -65,7 +65,7 @@ def clipped_share(values: np.ndarray, codec: Codec) -> float:
     A ``UserError`` for another dtype or shape.
     """
     checked(values, np.float32, codec.shape, "values")
-    if not hasattr(codec, "eta") or not values.size:
+    if not hasattr(codec, "block_size") or not values.size:
         return 0.0
     return float((np.abs(values) > SAMPLE_BOUND).mean())
 

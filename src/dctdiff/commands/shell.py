@@ -22,6 +22,7 @@ from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import replacing
 from dctdiff.pipeline.progress import progress
 from dctdiff.registry.extractors import EXTRACTORS
+from dctdiff.registry.networks import NETWORKS
 from dctdiff.registry.samplers import SAMPLERS
 from dctdiff.registry.spaces import SPACES
 
@@ -133,7 +134,7 @@ def info(arguments: Namespace) -> None:
     print(f"images     {config['resolution']} x {config['resolution']} pixels, {in_words(config['class_counts'])}")
     print(f"space      {space_in_words(config)}")
     sizes = f"width {config['embed_dim']}, depth {config['depth']}, {config['num_heads']} heads"
-    network = {"uvit": "U-ViT", "dit": "DiT"}[config.get("network_kind", "uvit")]
+    network = NETWORKS[config.get("network_kind", "uvit")].words
     print(f"network    {network}, {sizes}; {n_parameters / 1e6:.3g} million parameters")
     chain = "chain of 1,000 steps, " if config.get("framework") == "discrete" else ""
     print(f"diffusion  {chain}predicts {config.get('prediction', 'noise')}, SNR scale {config['snr_scale']:g}")
@@ -236,7 +237,8 @@ def parser() -> argparse.ArgumentParser:
     at = word(fid, "Distance of two sets of images: folders, or archives of the pipeline.")
     at.add_argument("images", type=file_or_folder, metavar="IMAGES", help="folder of JPEG and PNG files, or .zip")
     at.add_argument("reference", type=file_or_folder, metavar="REFERENCE", help="the same")
-    text = "feature network; inception (the default) gives FID; all but efficientnet-lite0 are fetched once"
+    fetched = ", ".join(name for name, extractor in EXTRACTORS.items() if extractor.weights)
+    text = f"feature network; inception (the default) gives FID; weights of {fetched} are fetched once"
     at.add_argument("--extractor", choices=EXTRACTORS, default="inception", help=text)
 
     at = word(encode, "Coefficients of an image, and what the dropped ones cost.")

@@ -7,10 +7,9 @@ minutes from days and a full disk from an empty one.
 from dctdiff.models.config import config_of
 from dctdiff.models.cost import forward_flops, parameters
 from dctdiff.params.jobs import models_of
+from dctdiff.registry.extractors import EXTRACTORS
 
-# Multiply-accumulates of one image: Inception at 299 pixels, EfficientNet-Lite0 at 224 (their papers), CLIP (counted).
-INCEPTION_GMACS, CLIP_GMACS, EFFICIENTNET_LITE0_GMACS = 5.7, 191, 0.41
-# Of the autoencoder of latents, for each pixel: models/cost.py counts them.
+# Multiply-accumulates of the autoencoder of latents, for each pixel: models/cost.py counts them.
 ENCODER_GMACS, DECODER_GMACS = 541.15 / 512**2, 1240.08 / 512**2
 IMAGE_AND_MIRROR_IMAGE = 2
 BACKWARD = 3  # operations of a training step per operation of its forward
@@ -111,8 +110,5 @@ def n_candidates(run: dict) -> int:
 
 
 def _extractor_gmacs(extractor: dict) -> float:
-    if extractor["extractor"] == "clip":
-        return CLIP_GMACS
-    if extractor["extractor"].startswith("inception"):
-        return INCEPTION_GMACS
-    return EFFICIENTNET_LITE0_GMACS * (extractor["feature_resolution"] / 224) ** 2
+    entry = EXTRACTORS[extractor["extractor"]]
+    return entry.gmacs * (extractor["feature_resolution"] / entry.resolution) ** 2

@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import existing_file
+from dctdiff.registry.known import check_known
 
 
 def read_header(path: str | Path) -> tuple[dict, int]:
@@ -19,6 +20,7 @@ def read_header(path: str | Path) -> tuple[dict, int]:
         with safe_open(existing_file(path), framework="numpy") as file:
             found = json.loads(file.metadata()["dctdiff"])
             config = json.loads(found["config"]) if "config" in found else found  # of an earlier version
+            check_known(config)
             return config, sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise UserError(

@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from dctdiff.models.config import ModelConfig
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import existing_file, replacing
+from dctdiff.registry.known import check_known
 
 METADATA_KEY = "dctdiff"  # the only one: safetensors writes several in an order of chance
 AGAIN = "delete it, and run the stage that writes it again"
@@ -103,7 +104,9 @@ def _signed(file: safe_open) -> dict[str, str | None]:
     """ "config", JSON, and "sha256" of a file, which those of earlier versions lack."""
     text = file.metadata()[METADATA_KEY]
     found = json.loads(text)
-    return found if "config" in found else {"config": text, "sha256": None}
+    signed = found if "config" in found else {"config": text, "sha256": None}
+    check_known(json.loads(signed["config"]))
+    return signed
 
 
 @contextlib.contextmanager

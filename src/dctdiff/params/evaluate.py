@@ -12,9 +12,9 @@ OWN_METRIC = {name: extractor for name, extractor in EXTRACTORS.items() if extra
 
 class Extractor(Slice):
     extractor: Literal[*EXTRACTORS] = Field(
-        description="feature network; a metric of others, too, is given by "
-        f"{', '.join(f'{name} ({extractor.metric})' for name, extractor in OWN_METRIC.items())} alone, whose weights "
-        "are fetched once"
+        description="feature network; only "
+        f"{', '.join(f'{name} gives {extractor.metric}' for name, extractor in OWN_METRIC.items())}; the weights of "
+        f"{', '.join(name for name, extractor in EXTRACTORS.items() if extractor.weights)} are fetched once"
     )
     feature_resolution: int = Field(
         ge=32,

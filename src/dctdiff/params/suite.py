@@ -108,6 +108,9 @@ class Suite(Slice):
         """What cells sample."""
         return self.runs | self.imports
 
+    def _space(self, run: Run) -> str:
+        return self.codecs[run.codec].space
+
     def _wrong_pairs(self) -> Iterator[str]:
         for section in ("spectra", "runs"):
             for name, entry in getattr(self, section).items():
@@ -117,11 +120,12 @@ class Suite(Slice):
         for name, run in self.runs.items():
             if run.release:
                 yield from self._wrong_release(name, run)
-            if getattr(NETWORKS[run.network], SPACES[self.codecs[run.codec].space].layout) is None:
-                space = self.codecs[run.codec].space
-                yield f"runs.{name}.network is {run.network}, which is not for the space {space} of {run.codec}"
-            if run.encode_each_step and self.codecs[run.codec].space != "latent":
+            if run.encode_each_step and self._space(run) != "latent":
                 yield f"runs.{name}.encode_each_step is for latents; its codec {run.codec} always does; remove it"
+        for name, model in self.models.items():
+            section, space = ("imports", model.release.space) if name in self.imports else ("runs", self._space(model))
+            if getattr(NETWORKS[model.network], SPACES[space].layout) is None:
+                yield f"{section}.{name}.network is {model.network}, which is not for the space {space}"
         for name, cell in self.cells.items():
             if cell.checkpoint == "best" and cell.run not in self.selections:
                 yield f"cells.{name}.checkpoint is 'best', but selections has no {cell.run}; add it, or use last"

@@ -8,8 +8,8 @@ digest per definition. What does not count, said here and nowhere else:
 - comments, docstrings, layout, annotations, and the messages of errors and progress (``SPOKEN``);
 - checks of params (``CHECKS``), and of a key of params all but its default: a key that is off by
   default (none, false, 0) is not there for those who do not use it;
-- the other entries of a registry, a dict of alternatives, where the entry is ``chosen``, and of that the words
-  (``WORDS``); if one of its keywords is chosen ("ddim.discrete") all the others;
+- the other entries of a registry, a dict of alternatives, where the entry is ``chosen``, and of that what
+  is for people (``WORDS``); if one of its keywords is chosen ("ddim.discrete") all the others;
 - which alternatives there are: a ``Literal``;
 - code that an entry names (``At``), if nothing imports it (``IMPORTED``);
 - methods that nothing reached calls, by their names. If a class of another package is a base, it
@@ -35,7 +35,8 @@ PLUMBING = ("pipeline",)
 SPOKEN = {"UserError", "parse_command", "progress"}  # what these are given in words is for people
 CHECKS = {"field_validator", "model_validator"}
 REFERENCE, IMPORTED = "At", "imported"  # of ``dctdiff.pipeline.named``
-WORDS = {"label", "words"}  # keywords of the entries of registries
+# Keywords of the entries of registries that no number depends on.
+WORDS = {"label", "words", "address_in_words", "example", "frequencies", "gmacs"}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

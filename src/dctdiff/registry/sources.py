@@ -17,6 +17,7 @@ class Source:
     """
 
     words: str
+    read: At
     address: str | None = None  # the pattern of one; None: the source takes no key
     address_in_words: str = ""
     example: str = ""  # of an address
@@ -25,7 +26,6 @@ class Source:
     suffix: str = ""  # what the last part of an address lacks as the name of a file
     has_names: bool = True  # whether an address names a file; else the key filename does
     has_several: bool = True  # whether several archives may be named
-    read: At = FILES_OF_IMAGES
 
 
 SOURCES = {
@@ -35,12 +35,14 @@ SOURCES = {
     ),
     "files": Source(
         words="an archive (zip, tar, any compression) or a folder on disk",
+        read=FILES_OF_IMAGES,
         address=r".+",
         address_in_words="a path",
         example="photos.zip",
     ),
     "http": Source(
         words="an archive, fetched into data/sources if it does not lie there",
+        read=FILES_OF_IMAGES,
         address=rf"https?://.+/{FILE_NAME}",
         address_in_words="a URL that ends in the name of a file",
         example="https://example.org/photos.zip",
@@ -48,6 +50,7 @@ SOURCES = {
     ),
     "gdrive": Source(
         words="the same from Google Drive",
+        read=FILES_OF_IMAGES,
         address=r"[\w-]+",
         address_in_words="the id of a file, as in its link",
         example="0B7EVK8",
@@ -58,6 +61,7 @@ SOURCES = {
     ),
     "kaggle": Source(
         words="the same from Kaggle",
+        read=FILES_OF_IMAGES,
         address=rf"{FILE_NAME}/{FILE_NAME}",
         address_in_words="owner/name, as in its link",
         example="someone/photos",

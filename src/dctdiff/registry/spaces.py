@@ -19,12 +19,16 @@ class Space:
     layout: str = "tokens"  # or "planes": (T, values) or (C, h, w), which is what a network is written for
     side: int | None = None  # pixels on a side of a value, of a space without blocks
     eta: float | None = None  # of a space that is scaled so whatever is measured
-    frequencies: bool = True  # whether the values of a block rise from low ones to high
-    stored: str = "images"  # or "latents": what training reads
+    frequencies: bool = True  # whether the values of a block are those of a DCT, from low ones to high
 
     @property
     def has_blocks(self) -> bool:
         return self.side is None
+
+    @property
+    def stored(self) -> str:
+        """What training reads."""
+        return "latents" if "autoencoder" in self.sizes else "images"
 
     def token_side(self, block_size: int | None, patch_size: int | None) -> int:
         """Pixels that a token covers in each direction."""
@@ -70,7 +74,6 @@ SPACES = {
         layout="planes",
         side=1,
         eta=127.5,
-        frequencies=False,
     ),
     "latent": Space(
         words="latents of an autoencoder",
@@ -80,7 +83,5 @@ SPACES = {
         sizes=("resolution", "autoencoder"),
         layout="planes",
         side=8,
-        frequencies=False,
-        stored="latents",
     ),
 }

@@ -32,7 +32,7 @@ def variant_in_words(plan: dict, name: str) -> str:
     codec = plan["codecs"][run["codec"]]
     space = SPACES[codec["space"]]
     words = [space.words]
-    if space.frequencies:
+    if space.has_blocks and space.frequencies:
         all_of_block = codec["block_size"] ** 2
         words += [f"{codec['kept_coefficients']} of {all_of_block} kept"] * (codec["kept_coefficients"] < all_of_block)
         words += [f"tau {codec['tau']:g}"] * (codec["tau"] != USUAL_TAU)
@@ -49,7 +49,9 @@ def _row(plan: dict, name: str, found: list[dict]) -> dict[str, str]:
     return {
         "variant": name,
         "what the network sees": space.words,
-        "kept": f"{codec['kept_coefficients']} of {codec['block_size'] ** 2}" if space.frequencies else NONE,
+        "kept": f"{codec['kept_coefficients']} of {codec['block_size'] ** 2}"
+        if space.has_blocks and space.frequencies
+        else NONE,
         "tau": f"{codec['tau']:g}" if space.has_blocks else NONE,
         "SNR scale": f"{run['snr_scale']:g}",
         "loss weights": run["loss_weights"] if space.has_blocks else NONE,

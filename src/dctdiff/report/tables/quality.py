@@ -147,6 +147,6 @@ def protocol_note(evaluations: Evaluations) -> str:
                 f"(extractor {p['extractor_sha256'][:12]}); lower is better. It depends on n: compare "
                 "only with the floors above and with equal n."
                 + (" Of so few samples it is mostly bias, which KID does not have." if is_of_few(evaluations) else "")
-                + "".join(NOTES[name] for name in further_of(evaluations))
+                + "".join(NOTES.get(name, "") for name in further_of(evaluations))
             )
     return "No evaluation has run."

@@ -7,7 +7,7 @@ from dctdiff.report.tables.suite import current
 
 KEYS = ("optimizer", "prediction", "t_logit", "lr", "lr_end_step", "ema_rate", "batch_size", "seed")
 MEASURED = ("step", "seconds", "loss", "precision", "processes", "device")  # of the last line of a log
-SPACES = {"dct": "DCTdiff", "pixel": "U-ViT"}  # end of the name of a run and cell -> its method
+METHODS = {"dct": "DCTdiff", "pixel": "U-ViT"}  # end of the name of a run and cell -> its method
 
 
 def tried_recipes(plan: dict, logs: dict[str, list[dict]], evaluations: dict) -> dict[str, dict]:
@@ -43,7 +43,7 @@ def measured_how(tried: dict[str, dict]) -> tuple[str, str]:
 
 
 def recipe_row(recipe: str, tried: dict[str, dict]) -> dict[str, str]:
-    found = {space: tried[f"{recipe}-{space}"] for space in SPACES if f"{recipe}-{space}" in tried}
+    found = {space: tried[f"{recipe}-{space}"] for space in METHODS if f"{recipe}-{space}" in tried}
     run = next(iter(found.values()))
     row = {
         "recipe": recipe,
@@ -55,7 +55,7 @@ def recipe_row(recipe: str, tried: dict[str, dict]) -> dict[str, str]:
         "seed": str(run["seed"]),
         "steps": f"{run['step']:,}",
     }
-    for space, method in SPACES.items():
+    for space, method in METHODS.items():
         measured = found.get(space)
         row[f"{method}: s"] = f"{measured['seconds']:.0f}" if measured else NOT_RUN
         row[f"{method}: distance"] = f"{measured['distance']:.2f}" if measured else NOT_RUN
