@@ -1,6 +1,7 @@
 """Models and statistics that come as files: no images are needed, in either engine."""
 
 import json
+import re
 
 import pytest
 import yaml
@@ -37,6 +38,13 @@ def test_what_is_imported_has_no_jobs_of_images():
     assert ("import_weights", "cifar10-dctdiff") in jobs and ("import_reference", "cifar10") in jobs
     of_both = {stage for stage, name in jobs if name in ("cifar10", "cifar10-dctdiff")}
     assert of_both == {"import_weights", "import_reference"}
+
+
+def test_a_first_run_shows_no_error(tmp_path):
+    """Snakemake asks every rule whose outputs match, and says so if one cannot answer."""
+    folder = copy_project(tmp_path, suite="demo")
+    output = run(folder, "snakemake", "--dry-run", "--cores", "1")
+    assert "import_weights" in output and not re.search("error|exception", output, re.IGNORECASE)
 
 
 @pytest.mark.parametrize(

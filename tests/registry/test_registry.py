@@ -13,30 +13,45 @@ from dctdiff.metrics.features import load_extractor, weights_file
 from dctdiff.models.batches import GIVEN
 from dctdiff.models.config import Autoencoder, ModelConfig
 from dctdiff.params.download import Download
+from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.named import At
 from dctdiff.registry.extractors import EXTRACTORS
+from dctdiff.registry.known import REGISTRIES, check_registries, names_of
 from dctdiff.registry.networks import NETWORKS, OPTIMISERS
-from dctdiff.registry.samplers import FRAMEWORKS, SAMPLERS
+from dctdiff.registry.samplers import FRAMEWORKS, SAMPLERS, Sampler
 from dctdiff.registry.sources import SOURCES
 from dctdiff.registry.spaces import SPACES
 from dctdiff.stages.download import remote_of
 from dctdiff.stages.statistics import channels_of
 
-REGISTRIES = (EXTRACTORS, FRAMEWORKS, NETWORKS, OPTIMISERS, SAMPLERS, SOURCES, SPACES)
 CPU = torch.device("cpu")
-
-
-def named(entry) -> list[At]:
-    return [entry] if isinstance(entry, At) else [value for value in vars(entry).values() if isinstance(value, At)]
 
 
 # Sorted: the processes of a parallel run must see one order.
 @pytest.mark.parametrize("name", sorted(
-    {at.name for registry in REGISTRIES for entry in registry.values() for at in named(entry)}
+    {name for registry in REGISTRIES for entry in registry.values() for name in names_of(entry)}
 ))  # fmt: skip
 def test_the_code_of_each_entry_is_there(name):
     found = At(name).imported()
     assert callable(found) or isinstance(found, str)
+
+
+@pytest.mark.parametrize("registry", REGISTRIES)
+def test_code_is_named_by_an_at(registry):
+    """A name that stands as mere text would be seen neither by this nor by the digests."""
+    fields = [value for entry in registry.values() if not isinstance(entry, At) for value in vars(entry).values()]
+    assert not [value for value in fields if isinstance(value, str) and value.startswith("dctdiff.")]
+
+
+def test_a_misspelt_name_is_one_line_before_any_job(monkeypatch):
+    check_registries()
+    wrong = Sampler(label="Heun", continuous=At("dctdiff.diffusion.samplers.heum"))
+    monkeypatch.setitem(SAMPLERS, "heun", wrong)
+    message = "'heun' in src/dctdiff/registry names dctdiff.diffusion.samplers.heum, which is not there"
+    with pytest.raises(UserError, match=re.escape(message)):
+        check_registries()
+    with pytest.raises(UserError, match=r"dctdiff\.diffusion\.samplers has no heum"):
+        wrong.continuous.imported()
 
 
 def model(space: str, network: str = "uvit", **changes) -> ModelConfig:

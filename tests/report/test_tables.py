@@ -339,8 +339,8 @@ def test_variants_are_rows_with_the_mean_of_their_seeds():
     tried = {name: {**measured, "distance": 10.0 * i} for i, name in enumerate(("pixel", "dct", "dct-seed2"), 1)}
     table, note = ablation_table({"runs": runs, "codecs": codecs}, tried)
     assert table["variant"].tolist() == ["pixel", "dct", "late"]
-    assert table["distance"].tolist() == ["10.00", "25.00", "not run"]
-    assert table["seeds"].tolist() == ["1", "20.00, 30.00", "0"]
+    assert table["mean distance"].tolist() == ["10.00", "25.00", "not run"]
+    assert table["each seed"].tolist() == ["10.00", "20.00, 30.00", "not run"]
     assert table["kept"].tolist() == ["n/a", "3 of 4", "3 of 4"]
     assert [variant_in_words({"runs": runs, "codecs": codecs}, name) for name in runs] == [
         "pixels, SNR scale 4",

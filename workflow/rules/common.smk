@@ -36,6 +36,8 @@ from dctdiff.params.suite import (
     validated,
 )
 
+from dctdiff.registry.known import check_registries
+
 PUBLISHED_FILE = "data/published.yaml"
 
 try:
@@ -44,6 +46,7 @@ try:
         forget_step()
     pass_on_to_jobs()
     check_beside(Path.cwd())
+    check_registries()
     read_kept()
     params = read_params("params.yaml")
     suite = validated(params).suite

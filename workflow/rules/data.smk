@@ -158,6 +158,8 @@ rule reference:
         record="results/records/reference/{dataset}.json",
     log:
         "logs/reference/{dataset}.log",
+    wildcard_constraints:
+        dataset=among(SUITE["datasets"]),
     resources:
         **resources("reference"),
     params:

@@ -16,6 +16,8 @@ rule weights:
         record=update("results/records/weights/{run}.json"),
     log:
         "logs/weights/{run}.log",
+    wildcard_constraints:
+        run=among(SUITE["runs"]),  # else Snakemake asks for the inputs of imported ones too, and says that they fail
     priority: 10
     resources:
         **resources("weights"),

@@ -100,6 +100,11 @@ def check_beside(folder: Path) -> None:
         )
 
 
+def is_defined(full_name: str) -> bool:
+    """Whether the package has a function, class or constant of this name ("dctdiff.stages.sample.main")."""
+    return any(_Search({}, set())._named(full_name))
+
+
 def differences(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
     """Names of the definitions that were changed, added or removed."""
     return sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))

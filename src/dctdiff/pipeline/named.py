@@ -3,6 +3,8 @@
 import importlib
 from dataclasses import dataclass
 
+from dctdiff.pipeline.errors import UserError
+
 
 @dataclass(frozen=True)
 class At:
@@ -14,5 +16,9 @@ class At:
     name: str
 
     def imported(self):
+        """A ``UserError`` if there is no such name."""
         module, _, name = self.name.rpartition(".")
-        return getattr(importlib.import_module(module), name)
+        try:
+            return getattr(importlib.import_module(module), name)
+        except AttributeError:
+            raise UserError(f"{module} has no {name}, which src/dctdiff/registry names; correct the name") from None

@@ -14,6 +14,7 @@ from dctdiff.params.suite import check_published, load_suite
 from dctdiff.pipeline.command import run_stage
 from dctdiff.pipeline.errors import UserError
 from dctdiff.pipeline.files import write_text
+from dctdiff.registry.known import check_registries
 
 PATHS = {
     "params": "params.yaml",
@@ -23,6 +24,7 @@ PATHS = {
 
 
 def main(paths: Namespace) -> None:
+    check_registries()
     suite = load_suite(paths.params)
     check_published(suite, load_published(paths.published, suite.published), paths.published)
     if tell_dvc(read_document(paths.params)["suite"]):

@@ -55,8 +55,8 @@ def _row(plan: dict, name: str, found: list[dict]) -> dict[str, str]:
         "tau": f"{codec['tau']:g}" if space.has_blocks else NONE,
         "SNR scale": f"{run['snr_scale']:g}",
         "loss weights": run["loss_weights"] if space.has_blocks else NONE,
-        "distance": f"{statistics.fmean(distances):.2f}" if distances else NOT_RUN,
-        "seeds": ", ".join(f"{value:.2f}" for value in distances) if len(distances) > 1 else str(len(distances)),
+        "mean distance": f"{statistics.fmean(distances):.2f}" if distances else NOT_RUN,
+        "each seed": ", ".join(f"{value:.2f}" for value in distances) or NOT_RUN,
     }
 
 
