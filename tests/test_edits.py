@@ -29,14 +29,20 @@ PLUMBING = {  # file, old, new: none of them can change a number
     "a new space": (
         "registry/spaces.py",
         "SPACES = {",
-        'SPACES = {\n    "new": Space(words="new", codec=At(""), channels={}, scaled_by=()),',
+        "SPACES = {\n"
+        '    "new": Space(words="new", codec=At("dctdiff.spaces.dct.DCTCodec"), channels={}, scaled_by=()),',
     ),
     "a new extractor": (
         "registry/extractors.py",
         "EXTRACTORS = {",
-        'EXTRACTORS = {\n    "new": Extractor(features=At(""), resolution=32),',
+        "EXTRACTORS = {\n"
+        '    "new": Extractor(features=At("dctdiff.metrics.features.inception"), gmacs=0, resolution=1),',
     ),
-    "a new source": ("registry/sources.py", "SOURCES = {", 'SOURCES = {\n    "new": Source(words="new"),'),
+    "a new source": (
+        "registry/sources.py",
+        "SOURCES = {",
+        'SOURCES = {\n    "new": Source(words="new", read=FILES_OF_IMAGES),',
+    ),
 }
 NUMERICAL = {  # and the name under which the run asks
     "the loss": ("diffusion/loss.py", "predicted.float() - target", "target - predicted.float()",

@@ -87,6 +87,7 @@ def test_a_table_is_sorted_by_a_press_with_words_last(open_page):
     fields = page.locator(f"#table-quality tbody td:nth-child({column + 1})")
     before = fields.all_inner_texts()
     page.locator("#table-quality thead th").nth(column).click()
+    page.locator("#table-quality thead th[aria-sort=ascending]").wait_for()  # the script sorts when it finds time
     assert fields.all_inner_texts() == sorted(before, key=lambda text: float(text) if text != "n/a" else 1e9) != before
 
 
