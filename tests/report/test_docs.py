@@ -8,7 +8,6 @@ import pytest
 import yaml
 
 from dctdiff.params.jobs import STAGES
-from dctdiff.params.suite import planned, validated
 from dctdiff.params.train import Run
 from dctdiff.report.tables.recipes import KEYS
 from engines import ROOT, load
@@ -102,8 +101,7 @@ def test_the_speeds_are_those_of_the_files():
 
 def test_the_table_of_variants_is_that_of_the_file_and_of_the_params():
     docs, page = load("docs"), (ROOT / "docs/results.md").read_text()
-    suite = yaml.safe_load((ROOT / "params.yaml").read_text())["suites"][docs.ABLATION]
-    plan = planned(validated({"suites": {}, "suite": suite}).suite)
+    plan = docs.suite_plan(docs.ABLATION)
     tried = json.loads((ROOT / "docs/ablation.json").read_text())
     assert docs.replaced(page, docs.ABLATION, docs.block(*docs.ablation_table(plan, tried))) == page, "run make docs"
     assert tried.keys() <= plan["runs"].keys()

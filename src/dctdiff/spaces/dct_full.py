@@ -19,9 +19,8 @@ from dctdiff.spaces.dct import SAMPLE_BOUND
 from dctdiff.spaces.zigzag import zigzag
 
 Matrix = tuple[tuple[float, ...], ...]
-OfBlock = Callable[
-    [int], torch.Tensor
-]  # B -> an orthonormal (B, B) float64, which rows and columns of a block go through
+# B -> an orthonormal (B, B) float64, which rows and columns of a block go through.
+OfBlock = Callable[[int], torch.Tensor]
 
 UNCHANGED: Matrix = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 WHOLE = 2.0**-9  # added before values are truncated, so that rounding of float32 makes no whole one less

@@ -79,8 +79,7 @@ def against_nfe(plan: dict, evaluations: dict[str, dict[str, dict]], dataset: st
 def nfe_points(plan: dict, evaluations: dict[str, dict[str, dict]], dataset: str) -> list[dict]:
     """One row per point of the chart, by its cells that have been evaluated."""
     cells, measured = plan["cells"], evaluations["cells"]
-    alike = [[name for name in names if measured.get(name)] for names in groups_of_cells(plan)]
-    groups = [names for names in alike if names and cells[names[0]]["reference"] == dataset]
+    groups = measured_groups(plan, evaluations, dataset)
     several_n = len({cells[names[0]]["n_images"] for names in groups}) > 1
     points = []
     for names in groups:
@@ -101,6 +100,12 @@ def nfe_points(plan: dict, evaluations: dict[str, dict[str, dict]], dataset: str
         most[point["series"]] = max(most[point["series"]], point["seeds"])
     named = {series: f"{series}, {seeds} seeds" if seeds > 1 else series for series, seeds in most.items()}
     return [point | {"series": named[point["series"]]} for point in points]
+
+
+def measured_groups(plan: dict, evaluations: dict[str, dict[str, dict]], dataset: str) -> list[list[str]]:
+    """The cells that were measured against a dataset, those together that differ in nothing but the seed."""
+    groups = [[name for name in names if evaluations["cells"].get(name)] for names in groups_of_cells(plan)]
+    return [names for names in groups if names and plan["cells"][names[0]]["reference"] == dataset]
 
 
 def metric_of(evaluations: dict[str, dict[str, dict]]) -> str:

@@ -3,8 +3,8 @@
 import altair as alt
 
 from dctdiff.params.jobs import models_of
-from dctdiff.params.seeds import family, groups_of_cells
-from dctdiff.report.charts.distances import floor_looks, floors_of, metric_of, rules
+from dctdiff.params.seeds import family
+from dctdiff.report.charts.distances import floor_looks, floors_of, measured_groups, metric_of, rules
 from dctdiff.report.charts.style import COLOURS, QUIET, chart_of, finished, scale
 from dctdiff.report.provenance import made_id
 
@@ -16,8 +16,7 @@ LABELS = alt.ExprRef("containerSize()[0] < 500 ? 150 : 430")  # pixels: on a pho
 def of_one_nfe(plan: dict, evaluations: dict[str, dict[str, dict]], dataset: str) -> dict | None:
     """One line for each model that was measured against a dataset; None if they are few, or sampled differently."""
     cells, measured = plan["cells"], evaluations["cells"]
-    groups = [[name for name in names if measured.get(name)] for names in groups_of_cells(plan)]
-    groups = [names for names in groups if names and cells[names[0]]["reference"] == dataset]
+    groups = measured_groups(plan, evaluations, dataset)
     first = [cells[names[0]] for names in groups]
     alike = {(cell["sampler"], cell["nfe"], cell["n_images"], cell.get("checkpoint")) for cell in first}
     if len(groups) < FEWEST or len(alike) > 1:

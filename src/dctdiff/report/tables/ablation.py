@@ -45,13 +45,12 @@ def _row(plan: dict, name: str, found: list[dict]) -> dict[str, str]:
     run = plan["runs"][name]
     codec = plan["codecs"][run["codec"]]
     space = SPACES[codec["space"]]
+    of_dct = space.has_blocks and space.frequencies
     distances = [one["distance"] for one in found]
     return {
         "variant": name,
         "what the network sees": space.words,
-        "kept": f"{codec['kept_coefficients']} of {codec['block_size'] ** 2}"
-        if space.has_blocks and space.frequencies
-        else NONE,
+        "kept": f"{codec['kept_coefficients']} of {codec['block_size'] ** 2}" if of_dct else NONE,
         "tau": f"{codec['tau']:g}" if space.has_blocks else NONE,
         "SNR scale": f"{run['snr_scale']:g}",
         "loss weights": run["loss_weights"] if space.has_blocks else NONE,
